@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+#include "mqtt_core/dispatcher.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+// Blocks all signals while it exists: a thread started meanwhile keeps them
+// blocked, so that Kamailio's handlers run on the script thread alone.
+class SignalBlocker {
+ public:
+  SignalBlocker() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous_);
+  }
+  ~SignalBlocker() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+  SignalBlocker(const SignalBlocker&) = delete;
+  SignalBlocker& operator=(const SignalBlocker&) = delete;
+
+ private:
+  sigset_t previous_;
+};
+
+}  // namespace
+
+Dispatcher::Dispatcher(Options options, ReconnectPolicy reconnect_policy,
+                       const Environment& environment)
+    : options_(std::move(options)),
+      state_(environment.state),
+      loop_(environment.loop),
+      clock_(environment.clock),
+      log_(environment.log),
+      script_(environment.script),
+      inbound_(options_.inbound, &state_->statistics()),
+      session_(options_.session, std::move(reconnect_policy),
+               {loop_, clock_, environment.client, &state_->statistics(), log_,
+                this}),
+      intake_(state_, loop_, &session_, log_),
+      loss_log_(loop_, log_),
+      stop_watch_(loop_->Watch(environment.stop_fd,
+                               [this](bool, bool) { BeginStop(); })) {
+  stop_watch_->WaitFor(/*readable=*/true, /*writable=*/false);
+}
+
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::Run() {
+  std::thread network_thread;
+  {
+    SignalBlocker blocker;
+    network_thread = std::thread([this] { RunNetworkThread(); });
+  }
+  for (absl::optional<ScriptEvent> event = inbound_.Pop(); event.has_value();
+       event = inbound_.Pop()) {
+    RunEvent(*event);
+  }
+  network_thread.join();
+}
+
+void Dispatcher::RunEvent(const ScriptEvent& event) {
+  Statistics& statistics = state_->statistics();
+  switch (script_->RunEvent(event)) {
+    case RunStatus::kNoRoute:
+      break;
+    case RunStatus::kDone:
+      statistics.routes_run.Add();
+      break;
+    case RunStatus::kFailed:
+      statistics.routes_failed.Add();
+      break;
+  }
+}
+
+void Dispatcher::RunNetworkThread() {
+  loop_->Post([this] { session_.Start(); });
+  loop_->Run();
+  if (inbound_.WaitUntilIdle(stop_deadline_)) return;
+  log_->Warning("stopping while an event route still runs");
+  script_->EndProcess();
+}
+
+void Dispatcher::BeginStop() {
+  stop_watch_->WaitFor(/*readable=*/false, /*writable=*/false);
+  stop_deadline_ = clock_->Now() + options_.drain_timeout;
+  intake_.Close();
+  session_.Stop(options_.drain_timeout, [this] { FinishStop(); });
+}
+
+void Dispatcher::FinishStop() {
+  intake_.Close();
+  const size_t not_run = inbound_.Close();
+  if (not_run > 0) {
+    log_->Warning(absl::StrCat("stopped with ", not_run,
+                               " message(s) from the broker not handled"));
+  }
+  loop_->Stop();
+}
+
+void Dispatcher::OnConnected() { inbound_.Push(ConnectedEvent{}); }
+
+void Dispatcher::OnDisconnected(const std::string& reason) {
+  inbound_.Push(DisconnectedEvent{reason});
+}
+
+void Dispatcher::OnMessage(InboundMessage message) {
+  loss_log_.Add(Loss::kInbound, inbound_.Push(std::move(message)));
+}
+
+}  // namespace kamailio_mqtt

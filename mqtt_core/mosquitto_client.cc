@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+#include "mqtt_core/mosquitto_client.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+std::string MakeClientId(const Settings& settings) {
+  if (settings.id.has_value()) return *settings.id;
+  std::random_device random;
+  return absl::StrCat("kamailio-", absl::Hex(random(), absl::kZeroPad8),
+                      absl::Hex(random(), absl::kZeroPad8));
+}
+
+}  // namespace
+
+MosquittoClient::MosquittoClient(EventLoop* loop, Log* log,
+                                 const Settings& settings)
+    : loop_(loop),
+      log_(log),
+      settings_(settings),
+      client_id_(MakeClientId(settings)),
+      settle_timer_(loop->CreateTimer([this] { OnSettleTimer(); })),
+      connect_timer_(loop->CreateTimer([this] { OnConnectTimeout(); })),
+      keep_alive_timer_(loop->CreateTimer([this] { OnKeepAlive(); })) {}
+
+MosquittoClient::~MosquittoClient() {
+  Abort({DisconnectKind::kRequested, "the client is destroyed"});
+}
+
+void MosquittoClient::SetListener(Listener* listener) { listener_ = listener; }
+
+void MosquittoClient::Connect() {
+  assert(state_ == State::kIdle);
+  state_ = State::kResolving;
+  stuck_calls_.erase(
+      std::remove_if(stuck_calls_.begin(), stuck_calls_.end(),
+                     [](const auto& call) { return call->IsOver(); }),
+      stuck_calls_.end());
+  if (stuck_calls_.size() >= kMaxStuckAttempts) {
+    End({DisconnectKind::kUnreachable,
+         absl::StrCat("the name service has not answered ", stuck_calls_.size(),
+                      " earlier attempts yet")});
+    return;
+  }
+  connection_ = std::make_shared<MosquittoConnection>(settings_, client_id_);
+  absl::StatusOr<std::shared_ptr<BlockingCall>> call = BlockingCall::Start(
+      loop_, [connection = connection_] { connection->Connect(); },
+      [this] { OnResolved(); });
+  if (!call.ok()) {
+    End({DisconnectKind::kUnreachable, std::string(call.status().message())});
+    return;
+  }
+  call_ = *std::move(call);
+  connect_timer_->Start(
+      std::chrono::seconds(settings_.connect_timeout_seconds));
+}
+
+void MosquittoClient::Disconnect() {
+  if (state_ == State::kConnected) {
+    state_ = State::kDraining;
+    keep_alive_timer_->Stop();
+    ContinueDisconnect();
+    SettleSoon();
+  } else if (state_ == State::kResolving || state_ == State::kHandshaking) {
+    End({DisconnectKind::kRequested, "disconnect requested"});
+  }
+}
+
+void MosquittoClient::Abort(DisconnectReason reason) {
+  if (state_ == State::kIdle || state_ == State::kEnding) return;
+  End(std::move(reason));
+}
+
+absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Publish(
+    const Message& message) {
+  return Submitting([&] {
+    absl::StatusOr<PacketId> packet_id = connection_->Publish(message);
+    if (packet_id.ok() && message.qos == Qos::kExactlyOnce) {
+      exactly_once_in_flight_.push_back(*packet_id);
+    }
+    return packet_id;
+  });
+}
+
+absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Subscribe(
+    const std::string& filter, Qos qos) {
+  return Submitting([&] { return connection_->Subscribe(filter, qos); });
+}
+
+absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Unsubscribe(
+    const std::string& filter) {
+  return Submitting([&] { return connection_->Unsubscribe(filter); });
+}
+
+template <typename Submit>
+absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Submitting(
+    Submit submit) {
+  if (state_ != State::kConnected || connection_->end().has_value()) {
+    return absl::UnavailableError("the connection is ending");
+  }
+  // A packet alone leaves at once; from the second on they are held together.
+  if (in_batch_ && ++batch_size_ == 2) SetCork(true);
+  absl::StatusOr<PacketId> packet_id = submit();
+  if (!in_batch_) FinishSubmitting();
+  return packet_id;
+}
+
+void MosquittoClient::BeginBatch() {
+  assert(!in_batch_);
+  in_batch_ = true;
+  batch_size_ = 0;
+}
+
+void MosquittoClient::EndBatch() {
+  assert(in_batch_);
+  in_batch_ = false;
+  if (batch_size_ >= 2) SetCork(false);
+  if (batch_size_ >= 1) FinishSubmitting();
+}
+
+void MosquittoClient::FinishSubmitting() {
+  if (state_ != State::kConnected) return;
+  if (connection_->HasEvents() || connection_->end().has_value() ||
+      HasRoomAgain()) {
+    SettleSoon();
+  }
+  WaitForSocket();
+}
+
+bool MosquittoClient::WantsMore() const {
+  return state_ == State::kConnected && HasRoom();
+}
+
+void MosquittoClient::OnResolved() {
+  call_.reset();
+  state_ = State::kHandshaking;
+  if (!connection_->end().has_value()) {
+    watch_ = loop_->Watch(
+        connection_->descriptor(),
+        [this](bool readable, bool writable) { OnSocket(readable, writable); });
+  }
+  Settle();
+}
+
+void MosquittoClient::OnSocket(bool readable, bool writable) {
+  if (writable) connection_->Write();
+  if (readable && IsReading()) connection_->Read();
+  Settle();
+}
+
+// What the broker sends until it closes the connection is of no use.
+void MosquittoClient::OnLingering() {
+  char discarded[16384];
+  const ssize_t size =
+      recv(lingering_descriptor_, discarded, sizeof(discarded), MSG_DONTWAIT);
+  if (size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  End({DisconnectKind::kRequested, "disconnect requested"});
+  Settle();
+}
+
+void MosquittoClient::OnConnectTimeout() {
+  const char* waiting_for = "CONNACK";
+  if (state_ == State::kResolving) {
+    waiting_for = "name resolution or TCP";
+  } else if (connection_->IsTlsHandshaking()) {
+    waiting_for = "the TLS handshake";
+  }
+  End({DisconnectKind::kTimeout,
+       absl::StrCat("connect_timeout of ", settings_.connect_timeout_seconds,
+                    " s has passed, waiting for ", waiting_for)});
+  Settle();
+}
+
+// The library looks at the clock when it is asked to. Where this sends PINGREQ,
+// there is nothing to see for a full interval. Where not, there was traffic,
+// and PINGREQ may fall due at any time: it comes late by a quarter at most; the
+// broker allows a half (MQTT 3.1.1 section 3.1.2.10).
+void MosquittoClient::OnKeepAlive() {
+  const Duration keep_alive = std::chrono::seconds(settings_.keepalive_seconds);
+  const bool ping_sent = connection_->CheckKeepAlive();
+  keep_alive_timer_->Start(ping_sent ? keep_alive : keep_alive / 4);
+  if (ping_sent) listener_->OnPingRequest();
+  Settle();
+}
+
+void MosquittoClient::OnSettleTimer() {
+  if (IsReading() && connection_->HasBufferedInput()) connection_->Read();
+  Settle();
+}
+
+void MosquittoClient::SettleSoon() {
+  if (!settle_timer_->IsRunning()) settle_timer_->Start(Duration::zero());
+}
+
+void MosquittoClient::Settle() {
+  if (connection_ != nullptr) {
+    DeliverEvents();
+    if (HasRoomAgain()) {
+      was_full_ = false;
+      listener_->OnWritable();
+    }
+    ContinueDisconnect();
+    if (state_ != State::kEnding && connection_->end().has_value()) {
+      End(*connection_->end());
+    }
+  }
+  if (state_ == State::kEnding) {
+    Finish();
+    return;
+  }
+  // One round at a time: the loop has other work, too.
+  if (connection_->HasEvents() || connection_->HasBufferedInput()) SettleSoon();
+  WaitForSocket();
+}
+
+void MosquittoClient::DeliverEvents() {
+  connection_->TakePublished(&published_);
+  for (const PacketId packet_id : published_) {
+    const auto position = std::find(exactly_once_in_flight_.begin(),
+                                    exactly_once_in_flight_.end(), packet_id);
+    if (position != exactly_once_in_flight_.end()) {
+      exactly_once_in_flight_.erase(position);
+    }
+    listener_->OnPublished(packet_id);
+  }
+  connection_->TakeEvents(&events_);
+  for (MosquittoConnection::Event& event : events_) {
+    absl::visit([this](auto& alternative) { Deliver(alternative); }, event);
+  }
+}
+
+void MosquittoClient::Deliver(const MosquittoConnection::Connected&) {
+  state_ = State::kConnected;
+  connect_timer_->Stop();
+  if (settings_.keepalive_seconds > 0) {
+    keep_alive_timer_->Start(std::chrono::seconds(settings_.keepalive_seconds));
+  }
+  log_->Debug(absl::StrCat("client identifier ", client_id_, " ",
+                           connection_->TlsDescription()));
+  listener_->OnConnected();
+}
+
+void MosquittoClient::Deliver(const MosquittoConnection::Subscribed& event) {
+  listener_->OnSubscribed(event.packet_id, event.granted);
+}
+
+void MosquittoClient::Deliver(const MosquittoConnection::Unsubscribed& event) {
+  listener_->OnUnsubscribed(event.packet_id);
+}
+
+void MosquittoClient::Deliver(const MosquittoConnection::PingResponse&) {
+  listener_->OnPingResponse();
+}
+
+void MosquittoClient::Deliver(InboundMessage& message) {
+  listener_->OnMessage(std::move(message));
+}
+
+bool MosquittoClient::IsReading() const {
+  return (state_ == State::kHandshaking || state_ == State::kConnected ||
+          state_ == State::kDraining) &&
+         !connection_->end().has_value();
+}
+
+bool MosquittoClient::HasRoom() const {
+  return !connection_->WantsToWrite() &&
+         exactly_once_in_flight_.size() < kMaxExactlyOnceInFlight;
+}
+
+bool MosquittoClient::HasRoomAgain() const {
+  return was_full_ && state_ == State::kConnected &&
+         !connection_->end().has_value() && HasRoom();
+}
+
+void MosquittoClient::WaitForSocket() {
+  if (IsReading()) {
+    watch_->WaitFor(true, connection_->WantsToWrite());
+    was_full_ |= !HasRoom();
+  } else if (state_ == State::kDisconnecting) {
+    watch_->WaitFor(false, true);
+  }
+}
+
+void MosquittoClient::SetCork(bool on) {
+  if (state_ != State::kConnected) return;
+  const int value = on ? 1 : 0;
+  setsockopt(connection_->descriptor(), IPPROTO_TCP, TCP_CORK, &value,
+             sizeof(value));
+}
+
+// The library closes the socket with DISCONNECT. If there is input it has not
+// read, that resets the connection, and the broker may never see DISCONNECT:
+// so we keep a duplicate until the broker has closed its side.
+void MosquittoClient::ContinueDisconnect() {
+  if (state_ == State::kDraining && !connection_->end().has_value() &&
+      !connection_->WantsToWrite()) {
+    state_ = State::kDisconnecting;
+    lingering_descriptor_ =
+        fcntl(connection_->descriptor(), F_DUPFD_CLOEXEC, 0);
+    connection_->Disconnect();
+  }
+  if (state_ != State::kDisconnecting || connection_->end().has_value() ||
+      connection_->descriptor() >= 0) {
+    return;
+  }
+  if (lingering_descriptor_ < 0) {
+    End({DisconnectKind::kRequested, "disconnect requested"});
+    return;
+  }
+  state_ = State::kLingering;
+  shutdown(lingering_descriptor_, SHUT_WR);
+  watch_ = loop_->Watch(lingering_descriptor_,
+                        [this](bool, bool) { OnLingering(); });
+  watch_->WaitFor(true, false);
+}
+
+void MosquittoClient::End(DisconnectReason reason) {
+  watch_.reset();
+  if (state_ == State::kResolving) {
+    if (call_ != nullptr) {
+      call_->Abandon();
+      stuck_calls_.push_back(std::move(call_));
+    }
+    connection_.reset();  // the thread's own, if there is one
+  } else {
+    connection_->End(reason);
+  }
+  if (lingering_descriptor_ >= 0) close(lingering_descriptor_);
+  lingering_descriptor_ = -1;
+  connect_timer_->Stop();
+  keep_alive_timer_->Stop();
+  state_ = State::kEnding;
+  end_ = std::move(reason);
+  SettleSoon();
+}
+
+void MosquittoClient::Finish() {
+  const DisconnectReason reason = *std::move(end_);
+  end_.reset();
+  connection_.reset();
+  exactly_once_in_flight_.clear();
+  was_full_ = false;
+  settle_timer_->Stop();
+  state_ = State::kIdle;
+  listener_->OnDisconnected(reason);
+}
+
+}  // namespace kamailio_mqtt

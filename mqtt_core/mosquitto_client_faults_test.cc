@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// With networks and brokers that do not behave.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "mqtt_core/mosquitto_client.h"
+#include "mqtt_core/testing/client_test.h"
+#include "mqtt_core/testing/tcp_peers.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+// Packets (MQTT 3.1.1 section 3).
+const std::string kConnackAccepted("\x20\x02\x00\x00", 4);
+constexpr absl::string_view kDisconnect("\xe0\x00", 2);
+
+// The fixed header of a PUBLISH of QoS 0 with a topic name of one byte, and
+// that.
+std::string PublishHeader(size_t payload_size) {
+  size_t remaining = payload_size + 3;
+  std::string header = "\x30";
+  do {
+    header.push_back(
+        static_cast<char>(remaining % 128 + (remaining >= 128 ? 128 : 0)));
+    remaining /= 128;
+  } while (remaining > 0);
+  return header + std::string("\x00\x01t", 3);
+}
+
+class MosquittoClientFaultsTest : public ClientTest {
+ protected:
+  Settings ServerSettings() const { return LocalSettings(server_.port()); }
+
+  // The client connects to the server, which sends `answer` to its CONNECT.
+  std::unique_ptr<ListenedClient> ConnectAndAnswer(const Settings& settings,
+                                                   const std::string& answer) {
+    server_.on_change = [this, answer, answered = false]() mutable {
+      if (answered || server_.received().empty()) return;
+      answered = true;
+      server_.Send(answer);
+    };
+    auto peer = MakeClient(settings);
+    peer->client.Connect();
+    return peer;
+  }
+
+  std::unique_ptr<ListenedClient> MakeConnectedClient() {
+    auto peer = ConnectAndAnswer(ServerSettings(), kConnackAccepted);
+    peer->listener.RunUntil([&] { return peer->listener.connects == 1; });
+    return peer;
+  }
+
+  // Runs the loop until the server has seen enough.
+  void RunUntilServer(std::function<bool()> condition) {
+    server_.on_change = [this, &condition] {
+      if (condition()) loop_.Stop();
+    };
+    const auto deadline = loop_.CreateTimer([this] {
+      ADD_FAILURE() << "nothing came";
+      loop_.Stop();
+    });
+    deadline->Start(std::chrono::minutes(1));
+    if (!condition()) loop_.Run();
+    server_.on_change = [] {};
+  }
+
+  ScriptedServer server_{&loop_};
+};
+
+TEST_F(MosquittoClientFaultsTest, HostNameThatDoesNotResolve) {
+  Settings settings = ServerSettings();
+  settings.host = std::string(70, 'x');  // longer than a label may be
+  auto peer = MakeClient(settings);
+  peer->client.Connect();
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, DisconnectKind::kUnreachable);
+  EXPECT_THAT(reason.text, StartsWith("cannot resolve the host name: "));
+}
+
+TEST_F(MosquittoClientFaultsTest, DroppedSynEndsWithTheTimeout) {
+  const FullListener listener;
+  Settings settings = LocalSettings(listener.port());
+  settings.connect_timeout_seconds = 1;
+  auto peer = MakeClient(settings);
+  // More often than attempts may be stuck: connect(2) is interrupted.
+  for (size_t i = 0; i < MosquittoClient::kMaxStuckAttempts + 2; ++i) {
+    peer->client.Connect();
+    const DisconnectReason reason = peer->WaitForEnd();
+    EXPECT_EQ(reason.kind, DisconnectKind::kTimeout);
+    EXPECT_EQ(reason.text,
+              "connect_timeout of 1 s has passed, waiting for name resolution "
+              "or TCP");
+  }
+}
+
+TEST_F(MosquittoClientFaultsTest, StuckConnectDoesNotDelayDestruction) {
+  const FullListener listener;
+  auto peer = MakeClient(LocalSettings(listener.port()));
+  peer->client.Connect();
+  const TimePoint begin = SteadyClock().Now();
+  peer.reset();
+  EXPECT_LT(SteadyClock().Now() - begin, seconds(5));
+}
+
+TEST_F(MosquittoClientFaultsTest, SilentBrokerEndsWithTheTimeout) {
+  Settings settings = ServerSettings();
+  settings.connect_timeout_seconds = 1;
+  auto peer = MakeClient(settings);
+  peer->client.Connect();
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, DisconnectKind::kTimeout);
+  EXPECT_EQ(reason.text,
+            "connect_timeout of 1 s has passed, waiting for CONNACK");
+}
+
+TEST_F(MosquittoClientFaultsTest, ClosedBeforeConnack) {
+  auto peer = MakeClient(ServerSettings());
+  server_.on_change = [&] {
+    if (!server_.received().empty()) server_.Close();
+  };
+  peer->client.Connect();
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, DisconnectKind::kUnreachable);
+  EXPECT_EQ(reason.text, "the broker closed the connection before CONNACK");
+}
+
+TEST_F(MosquittoClientFaultsTest, ConnectSaysWhatTheSettingsSay) {
+  Settings settings = ServerSettings();
+  settings.id = "my-id";
+  settings.username = "my-user";
+  settings.password = "my-password";
+  settings.keepalive_seconds = 300;
+  settings.will.topic = "my/will";
+  settings.will.payload = "my-last-words";
+  settings.will.qos = 2;
+  settings.will.retain = 1;
+  auto peer = MakeClient(settings);
+  peer->client.Connect();
+  RunUntilServer([&] { return server_.received().size() >= 65; });
+  const auto field = [](absl::string_view value) {
+    return absl::StrCat(std::string(1, '\0'),
+                        std::string(1, static_cast<char>(value.size())), value);
+  };
+  // MQTT 3.1.1 section 3.1: level 4; user name, password, will retain, will
+  // QoS 2, will, clean session; keep alive.
+  EXPECT_EQ(
+      server_.received(),
+      absl::StrCat("\x10\x3f", field("MQTT"), "\x04\xf6\x01\x2c",
+                   field("my-id"), field("my/will"), field("my-last-words"),
+                   field("my-user"), field("my-password")));
+}
+
+struct Refusal {
+  int code;
+  DisconnectKind kind;
+  const char* words;
+};
+
+class MosquittoClientRefusalTest
+    : public MosquittoClientFaultsTest,
+      public ::testing::WithParamInterface<Refusal> {};
+
+TEST_P(MosquittoClientRefusalTest, SaysWhy) {
+  auto peer = ConnectAndAnswer(
+      ServerSettings(), std::string("\x20\x02\x00", 3) +
+                            std::string(1, static_cast<char>(GetParam().code)));
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, GetParam().kind);
+  EXPECT_THAT(reason.text, HasSubstr(GetParam().words));
+  EXPECT_THAT(reason.text, HasSubstr(absl::StrCat("code ", GetParam().code)));
+  EXPECT_EQ(peer->listener.connects, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ReturnCodes, MosquittoClientRefusalTest,
+    ::testing::Values(
+        Refusal{1, DisconnectKind::kRefused, "unacceptable protocol version"},
+        Refusal{2, DisconnectKind::kIdentifierRejected, "identifier rejected"},
+        Refusal{3, DisconnectKind::kRefused, "broker unavailable"},
+        Refusal{4, DisconnectKind::kBadCredentials, "bad user name"},
+        Refusal{5, DisconnectKind::kBadCredentials, "not authorised"},
+        Refusal{6, DisconnectKind::kRefused, "unknown"},
+        Refusal{255, DisconnectKind::kRefused, "unknown"}));
+
+struct Violation {
+  const char* name;
+  std::string bytes;
+};
+
+class MosquittoClientViolationTest
+    : public MosquittoClientFaultsTest,
+      public ::testing::WithParamInterface<Violation> {};
+
+TEST_P(MosquittoClientViolationTest, EndsTheConnection) {
+  auto peer = MakeConnectedClient();
+  server_.Send(GetParam().bytes);
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, DisconnectKind::kProtocolError);
+  EXPECT_THAT(reason.text,
+              StartsWith("the broker sent what MQTT does not allow: "));
+  EXPECT_EQ(peer->listener.connects, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Packets, MosquittoClientViolationTest,
+    ::testing::Values(
+        Violation{"UnknownType", std::string("\xf0\x00", 2)},
+        Violation{"TypeZero", std::string("\x0f\x00", 2)},
+        Violation{"Disconnect", std::string(kDisconnect)},
+        Violation{"SecondConnack", kConnackAccepted},
+        Violation{"Connect", std::string("\x10\x00", 2)},
+        Violation{"LengthTooLong", "\x30\xff\xff\xff\xff\x7f"},
+        Violation{"PublishWithoutTopic", std::string("\x30\x02\x00\x00", 4)},
+        Violation{"PublishCutShort", std::string("\x30\x03\x00\x09t", 5)},
+        Violation{"PublishOfQos3", std::string("\x36\x05\x00\x01t\x00\x01", 7)},
+        Violation{"TopicNotUtf8", std::string("\x30\x03\x00\x01\xff", 5)},
+        Violation{"SubackCutShort", std::string("\x90\x02\x00\x01", 4)},
+        Violation{"PacketIdentifierZero", std::string("\x40\x02\x00\x00", 4)}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(MosquittoClientFaultsTest, UnknownPacketIdentifiersAreNoMatter) {
+  auto peer = MakeConnectedClient();
+  const auto mine = peer->client.Publish({"t", "x", Qos::kAtLeastOnce, false});
+  ASSERT_TRUE(mine.ok());
+  server_.Send(
+      std::string("\x40\x02\x77\x77"   // PUBACK
+                  "\x50\x02\x77\x77"   // PUBREC
+                  "\x70\x02\x77\x77"   // PUBCOMP
+                  "\x62\x02\x77\x77"   // PUBREL
+                  "\x40\x02\x00\x01",  // PUBACK, this one known
+                  20));
+  ASSERT_EQ(*mine, 1);
+  peer->listener.RunUntil([&] { return !peer->listener.published.empty(); });
+  EXPECT_THAT(peer->listener.published, ::testing::ElementsAre(1));
+}
+
+TEST_F(MosquittoClientFaultsTest, RefusedSubscription) {
+  auto peer = MakeConnectedClient();
+  const auto packet_id = peer->client.Subscribe("a", Qos::kAtMostOnce);
+  ASSERT_EQ(*packet_id, 1);
+  server_.Send(absl::string_view("\x90\x03\x00\x01\x80", 5));
+  peer->listener.RunUntil([&] { return !peer->listener.subacks.empty(); });
+  EXPECT_EQ(peer->listener.subacks[0].packet_id, 1);
+  EXPECT_EQ(peer->listener.subacks[0].granted, kSubackFailure);
+}
+
+TEST_F(MosquittoClientFaultsTest, PacketInSmallPieces) {
+  auto peer = MakeConnectedClient();
+  const std::string packet = PublishHeader(200) + std::string(200, 'x');
+  for (const char byte : packet) {
+    server_.Send(absl::string_view(&byte, 1));
+    loop_.Post([this] { loop_.Post([this] { loop_.Stop(); }); });
+    loop_.Run();
+  }
+  peer->listener.RunUntil([&] { return !peer->listener.messages.empty(); });
+  EXPECT_EQ(peer->listener.messages[0].payload, std::string(200, 'x'));
+}
+
+TEST_F(MosquittoClientFaultsTest, LargePacketIsTaken) {
+  auto peer = MakeConnectedClient();
+  const std::string payload(16 << 20, 'x');
+  std::thread sender(
+      [&] { server_.Send(PublishHeader(payload.size()) + payload); });
+  peer->listener.RunUntil([&] { return !peer->listener.messages.empty(); });
+  sender.join();
+  ASSERT_THAT(peer->listener.messages, SizeIs(1));
+  EXPECT_TRUE(peer->listener.messages[0].payload == payload);
+}
+
+TEST_F(MosquittoClientFaultsTest, HugePacketEndsTheConnection) {
+  auto peer = MakeConnectedClient();
+  std::thread sender([&] {
+    const std::string megabyte(1 << 20, 'x');
+    server_.Send(PublishHeader(200 << 20));
+    for (int i = 0; i < 200 && !server_.SendFails(megabyte); ++i) {
+    }
+  });
+  const DisconnectReason reason = peer->WaitForEnd();
+  sender.join();
+  EXPECT_EQ(reason.kind, DisconnectKind::kProtocolError);
+  EXPECT_EQ(reason.text, "the broker sends a packet of more than 64 MiB");
+  EXPECT_THAT(peer->listener.messages, IsEmpty());
+}
+
+// Small packets that no callback tells of are not taken for a large one.
+TEST_F(MosquittoClientFaultsTest, ManySmallPacketsAreTaken) {
+  auto peer = MakeConnectedClient();
+  std::thread sender([&] {
+    std::string answers;
+    for (int i = 0; i < 100000; ++i) answers.append("\xd0\x00", 2);
+    for (int i = 0; i < 400; ++i) server_.Send(answers);
+    server_.Send(PublishHeader(1) + "x");
+  });
+  peer->listener.RunUntil([&] {
+    return !peer->listener.messages.empty() ||
+           !peer->listener.disconnects.empty();
+  });
+  sender.join();
+  EXPECT_THAT(peer->listener.messages, SizeIs(1));
+}
+
+TEST_F(MosquittoClientFaultsTest, ResetIsALostConnection) {
+  auto peer = MakeConnectedClient();
+  server_.Reset();
+  const DisconnectReason reason = peer->WaitForEnd();
+  EXPECT_EQ(reason.kind, DisconnectKind::kLost);
+  EXPECT_EQ(reason.text, "Connection reset by peer");
+}
+
+TEST_F(MosquittoClientFaultsTest, ResetWhilePublishing) {
+  auto peer = MakeConnectedClient();
+  server_.Reset();
+  peer->client.BeginBatch();
+  bool failed = false;
+  for (int i = 0; i < 100 && !failed; ++i) {
+    const auto packet_id = peer->client.Publish({"t", "x"});
+    if (packet_id.ok()) continue;
+    failed = true;
+    EXPECT_TRUE(absl::IsUnavailable(packet_id.status()));
+    EXPECT_FALSE(peer->client.WantsMore());
+  }
+  peer->client.EndBatch();
+  EXPECT_TRUE(failed);
+  EXPECT_THAT(peer->listener.disconnects, IsEmpty());
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kLost);
+}
+
+// A broker in the midst of sending still gets all, DISCONNECT included, and no
+// reset that might make it forget.
+TEST_F(MosquittoClientFaultsTest, DisconnectWhileTheBrokerSends) {
+  auto peer = MakeConnectedClient();
+  server_.StopReading();
+  ASSERT_TRUE(peer->client.Publish({"t", std::string(50000, 'x')}).ok());
+  peer->client.Disconnect();
+  server_.Send(std::string(100, '\xd0'));
+  server_.StartReading();
+  RunUntilServer([&] { return server_.at_end(); });
+  EXPECT_TRUE(absl::EndsWith(server_.received(), kDisconnect));
+  EXPECT_GT(server_.received().size(), 50000u);
+  EXPECT_THAT(peer->listener.disconnects, IsEmpty());
+  server_.Close();
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kRequested);
+}
+
+TEST_F(MosquittoClientFaultsTest, AbortAfterDisconnectDoesNotWait) {
+  auto peer = MakeConnectedClient();
+  peer->client.Disconnect();
+  peer->client.Abort({DisconnectKind::kTimeout, "too late"});
+  EXPECT_EQ(peer->WaitForEnd().text, "too late");
+  EXPECT_THAT(peer->listener.disconnects, SizeIs(1));
+}
+
+TEST_F(MosquittoClientFaultsTest, AbortSendsNoDisconnect) {
+  auto peer = MakeConnectedClient();
+  const std::string before = server_.received();
+  peer->client.Abort({DisconnectKind::kRequested, "enough"});
+  RunUntilServer([&] { return server_.at_end(); });
+  EXPECT_EQ(server_.received(), before);
+}
+
+// What came before the end is reported before it.
+TEST_F(MosquittoClientFaultsTest, EventsComeBeforeTheEnd) {
+  auto peer = MakeConnectedClient();
+  server_.Send(PublishHeader(1) + "x" + std::string(kDisconnect));
+  peer->listener.on_event = [&] {
+    EXPECT_THAT(peer->listener.messages, SizeIs(1));
+  };
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kProtocolError);
+}
+
+TEST_F(MosquittoClientFaultsTest, ListenerAbortsWhileEventsAreDelivered) {
+  auto peer = MakeConnectedClient();
+  server_.Send(PublishHeader(1) + "x" + PublishHeader(1) + "y");
+  peer->listener.on_event = [&] {
+    peer->client.Abort({DisconnectKind::kRequested, "enough"});
+  };
+  EXPECT_EQ(peer->WaitForEnd().text, "enough");
+  EXPECT_THAT(peer->listener.disconnects, SizeIs(1));
+}
+
+}  // namespace
+}  // namespace kamailio_mqtt

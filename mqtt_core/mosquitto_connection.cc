@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+#include "mqtt_core/mosquitto_connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mosquitto.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+// What one Read() may take on, so that the loop's other work is not kept
+// waiting by a flood.
+constexpr int kMaxPacketsPerRead = 256;
+constexpr size_t kMaxEventsPerRead = 256;
+
+// Reads without a packet before a large one is suspected.
+constexpr int kSuspiciousReads = 2;
+
+constexpr size_t kMaxErrorLines = 8;
+
+// Remaining length at most (MQTT 3.1.1 section 2.2.3), less topic length and
+// packet identifier.
+constexpr size_t kMaxTopicAndPayload = 268435455 - 4;
+
+std::string ErrorText(int error) {
+  return std::generic_category().message(error);
+}
+
+std::string WithoutPeriod(absl::string_view text) {
+  return std::string(absl::StripSuffix(text, "."));
+}
+
+const char* OrNull(const absl::optional<std::string>& text) {
+  return text.has_value() ? text->c_str() : nullptr;
+}
+
+MosquittoConnection* Self(void* self) {
+  return static_cast<MosquittoConnection*>(self);
+}
+
+// For private keys with a passphrase: there is none, and nobody to ask.
+int NoPassphrase(char*, int, int, void*) { return 0; }
+
+}  // namespace
+
+// The library closes a connection that it cannot write to, and with it goes
+// unread what the broker had sent before: the TLS alert that says why. This
+// keeps the connection readable.
+class MosquittoConnection::AlertReader {
+ public:
+  AlertReader(SSL* ssl, int descriptor)
+      : ssl_(ssl), descriptor_(fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+    SSL_up_ref(ssl_);
+  }
+  ~AlertReader() {
+    SSL_free(ssl_);
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  AlertReader(const AlertReader&) = delete;
+  AlertReader& operator=(const AlertReader&) = delete;
+
+  // OpenSSL's words for the alert, or nullptr. Only once the library has done
+  // with the connection.
+  const char* Read() {
+    ERR_clear_error();
+    char discarded;
+    if (SSL_set_fd(ssl_, descriptor_) == 1) SSL_read(ssl_, &discarded, 1);
+    const char* alert = ERR_reason_error_string(ERR_peek_error());
+    ERR_clear_error();
+    return alert;
+  }
+
+ private:
+  SSL* const ssl_;
+  const int descriptor_;
+};
+
+MosquittoConnection::MosquittoConnection(const Settings& settings,
+                                         const std::string& client_id)
+    : settings_(settings),
+      client_id_(client_id),
+      ping_response_line_(
+          absl::StrCat("Client ", client_id, " received PINGRESP")) {}
+
+MosquittoConnection::~MosquittoConnection() { mosquitto_destroy(handle_); }
+
+void MosquittoConnection::Connect() {
+  static std::once_flag library_initialised;
+  std::call_once(library_initialised, [] { mosquitto_lib_init(); });
+
+  handle_ = mosquitto_new(client_id_.c_str(), /*clean_start=*/true, this);
+  if (handle_ == nullptr) {
+    End({DisconnectKind::kUnreachable,
+         absl::StrCat("libmosquitto: ", ErrorText(errno))});
+    return;
+  }
+  mosquitto_connect_callback_set(handle_, &OnConnack);
+  mosquitto_publish_callback_set(handle_, &OnPublish);
+  mosquitto_subscribe_callback_set(handle_, &OnSuback);
+  mosquitto_unsubscribe_callback_set(handle_, &OnUnsuback);
+  mosquitto_message_callback_set(handle_, &OnMessage);
+  UpdateLogCallback();
+
+  const absl::Status configured = Configure();
+  if (!configured.ok()) {
+    End({DisconnectKind::kUnreachable, std::string(configured.message())});
+    return;
+  }
+  const int code =
+      mosquitto_connect(handle_, settings_.host->c_str(), settings_.port,
+                        settings_.keepalive_seconds);
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+}
+
+absl::Status MosquittoConnection::Configure() {
+  const auto check = [](absl::string_view what, int code) {
+    if (code == MOSQ_ERR_SUCCESS) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("libmosquitto does not take the ", what, ": ",
+                     WithoutPeriod(mosquitto_strerror(code))));
+  };
+  absl::Status status;
+  status.Update(check("protocol version",
+                      mosquitto_int_option(handle_, MOSQ_OPT_PROTOCOL_VERSION,
+                                           MQTT_PROTOCOL_V311)));
+  // We send in batches; what ends one is not to wait for an acknowledgement.
+  status.Update(check("TCP option",
+                      mosquitto_int_option(handle_, MOSQ_OPT_TCP_NODELAY, 1)));
+  // The session keeps the window; the library is not to queue behind it.
+  status.Update(
+      check("window", mosquitto_max_inflight_messages_set(handle_, 0)));
+  if (settings_.username.has_value()) {
+    status.Update(
+        check("user name and password",
+              mosquitto_username_pw_set(handle_, settings_.username->c_str(),
+                                        OrNull(settings_.password))));
+  }
+  if (settings_.will.topic.has_value()) {
+    const std::string payload = settings_.will.payload.value_or("");
+    status.Update(check(
+        "will",
+        mosquitto_will_set(handle_, settings_.will.topic->c_str(),
+                           static_cast<int>(payload.size()), payload.data(),
+                           settings_.will.qos, settings_.will.retain != 0)));
+  }
+  if (settings_.tls.enabled()) status.Update(ConfigureTls());
+  return status;
+}
+
+absl::Status MosquittoConnection::ConfigureTls() {
+  const TlsSettings& tls = settings_.tls;
+  errno = 0;
+  if (mosquitto_tls_set(handle_, OrNull(tls.ca_file), OrNull(tls.ca_path),
+                        OrNull(tls.certificate), OrNull(tls.private_key),
+                        &NoPassphrase) != MOSQ_ERR_SUCCESS) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("TLS: cannot read ca_file, certificate or private_key: ",
+                     ErrorText(errno)));
+  }
+  const bool verify = tls.verify_certificate != "0";
+  // The library takes it in any case, and then knows lower case only.
+  absl::optional<std::string> method = tls.tls_method;
+  if (method.has_value()) absl::AsciiStrToLower(&*method);
+  if (mosquitto_tls_opts_set(
+          handle_, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, OrNull(method),
+          OrNull(tls.cipher_list)) != MOSQ_ERR_SUCCESS ||
+      mosquitto_tls_insecure_set(handle_, !verify) != MOSQ_ERR_SUCCESS ||
+      (tls.tls_alpn.has_value() &&
+       mosquitto_string_option(handle_, MOSQ_OPT_TLS_ALPN,
+                               tls.tls_alpn->c_str()) != MOSQ_ERR_SUCCESS)) {
+    return absl::InvalidArgumentError(
+        "TLS: libmosquitto does not take tls_method, cipher_list or tls_alpn");
+  }
+  return absl::OkStatus();
+}
+
+void MosquittoConnection::End(DisconnectReason reason) {
+  if (end_.has_value()) return;
+  end_ = std::move(reason);
+  mosquitto_destroy(handle_);
+  handle_ = nullptr;
+  alert_reader_.reset();
+}
+
+int MosquittoConnection::descriptor() const {
+  return mosquitto_socket(handle_);
+}
+
+SSL* MosquittoConnection::ssl() const {
+  if (handle_ == nullptr) return nullptr;
+  return static_cast<SSL*>(mosquitto_ssl_get(handle_));
+}
+
+bool MosquittoConnection::IsTlsHandshaking() const {
+  return ssl() != nullptr && !SSL_is_init_finished(ssl());
+}
+
+std::string MosquittoConnection::TlsDescription() const {
+  if (ssl() == nullptr) return "";
+  return absl::StrCat(SSL_get_version(ssl()), " ",
+                      SSL_CIPHER_get_name(SSL_get_current_cipher(ssl())));
+}
+
+// The library takes a connection that breaks in the handshake for one that
+// has nothing to read yet, and would be called for ever.
+void MosquittoConnection::ContinueTlsHandshake() {
+  const int code = mosquitto_loop_read(handle_, 1);
+  if (code != MOSQ_ERR_SUCCESS) {
+    EndByCode(code, errno);
+    return;
+  }
+  if (!IsTlsHandshaking()) {
+    Write();  // CONNECT
+    return;
+  }
+  char next;
+  const ssize_t received =
+      recv(descriptor(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (received == 0 || (received < 0 && errno == ECONNRESET)) {
+    EndByCode(MOSQ_ERR_TLS, 0);
+  } else if (received < 0 && errno != EAGAIN && errno != EINTR) {
+    EndByCode(MOSQ_ERR_ERRNO, errno);
+  }
+}
+
+void MosquittoConnection::Read() {
+  if (end_.has_value()) return;
+  if (IsTlsHandshaking()) {
+    ContinueTlsHandshake();
+    return;
+  }
+  int available = 0;
+  if (idle_reads_ >= kSuspiciousReads) {
+    ioctl(descriptor(), FIONREAD, &available);
+  }
+  packet_seen_ = false;
+  for (int i = 0; i < kMaxPacketsPerRead; ++i) {
+    errno = 0;
+    const int code = mosquitto_loop_read(handle_, 1);
+    if (code != MOSQ_ERR_SUCCESS) {
+      EndByCode(code, errno);
+      return;
+    }
+    if (protocol_violated_) {
+      EndByCode(MOSQ_ERR_PROTOCOL, 0);
+      return;
+    }
+    if (errno == EAGAIN && !HasBufferedInput()) break;
+    if (published_.size() + events_.size() >= kMaxEventsPerRead) break;
+  }
+
+  if (packet_seen_) {
+    idle_reads_ = 0;
+    idle_bytes_ = 0;
+  } else {
+    ++idle_reads_;
+    idle_bytes_ += static_cast<size_t>(available);
+    if (idle_bytes_ > kMaxInboundPacket) {
+      End({DisconnectKind::kProtocolError,
+           absl::StrCat("the broker sends a packet of more than ",
+                        kMaxInboundPacket >> 20, " MiB")});
+      return;
+    }
+  }
+  UpdateLogCallback();
+}
+
+bool MosquittoConnection::HasBufferedInput() const {
+  return ssl() != nullptr && SSL_pending(ssl()) > 0;
+}
+
+void MosquittoConnection::Write() {
+  if (end_.has_value()) return;
+  if (IsTlsHandshaking()) {
+    ContinueTlsHandshake();
+    return;
+  }
+  const int code = mosquitto_loop_write(handle_, 1);
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+}
+
+bool MosquittoConnection::WantsToWrite() const {
+  if (handle_ == nullptr) return false;
+  if (IsTlsHandshaking()) return SSL_want_write(ssl());
+  return mosquitto_want_write(handle_);
+}
+
+bool MosquittoConnection::CheckKeepAlive() {
+  if (end_.has_value()) return false;
+  const bool was_outstanding = ping_outstanding_;
+  // The one line that the library may write here says that it sends PINGREQ.
+  in_keep_alive_check_ = true;
+  UpdateLogCallback();
+  const int code = mosquitto_loop_misc(handle_);
+  const int error = errno;
+  in_keep_alive_check_ = false;
+  UpdateLogCallback();
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, error);
+  return ping_outstanding_ && !was_outstanding;
+}
+
+absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Publish(
+    const Message& message) {
+  if (message.topic.size() + message.payload.size() > kMaxTopicAndPayload) {
+    return absl::InvalidArgumentError("the message is too large for MQTT");
+  }
+  int packet_id = 0;
+  const int code = mosquitto_publish(
+      handle_, &packet_id, message.topic.c_str(),
+      static_cast<int>(message.payload.size()), message.payload.data(),
+      static_cast<int>(message.qos), message.retain);
+  return Submitted(code, packet_id);
+}
+
+absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Subscribe(
+    const std::string& filter, Qos qos) {
+  int packet_id = 0;
+  const int code = mosquitto_subscribe(handle_, &packet_id, filter.c_str(),
+                                       static_cast<int>(qos));
+  return Submitted(code, packet_id);
+}
+
+absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Unsubscribe(
+    const std::string& filter) {
+  int packet_id = 0;
+  const int code = mosquitto_unsubscribe(handle_, &packet_id, filter.c_str());
+  return Submitted(code, packet_id);
+}
+
+absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Submitted(
+    int code, int packet_id) {
+  const int error = errno;
+  switch (code) {
+    case MOSQ_ERR_SUCCESS:
+      return static_cast<PacketId>(packet_id);
+    case MOSQ_ERR_INVAL:
+    case MOSQ_ERR_MALFORMED_UTF8:
+    case MOSQ_ERR_PAYLOAD_SIZE:
+    case MOSQ_ERR_OVERSIZE_PACKET:
+      return absl::InvalidArgumentError(
+          WithoutPeriod(mosquitto_strerror(code)));
+    default:
+      EndByCode(code, error);
+      return absl::UnavailableError(end_->text);
+  }
+}
+
+void MosquittoConnection::Disconnect() {
+  const int code = mosquitto_disconnect(handle_);
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+}
+
+void MosquittoConnection::TakePublished(std::vector<PacketId>* published) {
+  published->clear();
+  published->swap(published_);
+}
+
+void MosquittoConnection::TakeEvents(std::vector<Event>* events) {
+  events->clear();
+  events->swap(events_);
+}
+
+void MosquittoConnection::EndByCode(int code, int error) {
+  if (alert_reader_ != nullptr && error_lines_.empty()) {
+    const char* alert = alert_reader_->Read();
+    if (alert != nullptr) error_lines_.push_back(alert);
+  }
+  End(Explain(code, error));
+}
+
+DisconnectReason MosquittoConnection::Explain(int code, int error) const {
+  const bool connected = connack_code_ == 0;
+  const DisconnectKind broken =
+      connected ? DisconnectKind::kLost : DisconnectKind::kUnreachable;
+  if (connack_code_ > 0) {
+    DisconnectKind kind = DisconnectKind::kRefused;
+    if (connack_code_ == 2) kind = DisconnectKind::kIdentifierRejected;
+    if (connack_code_ == 4 || connack_code_ == 5) {
+      kind = DisconnectKind::kBadCredentials;
+    }
+    return {kind,
+            absl::StrCat(WithoutPeriod(mosquitto_connack_string(connack_code_)),
+                         " (CONNACK return code ", connack_code_, ")")};
+  }
+  switch (code) {
+    case MOSQ_ERR_EAI:
+      return {broken, absl::StrCat("cannot resolve the host name: ",
+                                   gai_strerror(error))};
+    case MOSQ_ERR_TLS:
+    case MOSQ_ERR_INVAL:  // what it logs says that TLS is meant
+      return {broken, ExplainTls()};
+    case MOSQ_ERR_KEEPALIVE:
+      return {DisconnectKind::kKeepAliveTimeout,
+              absl::StrCat("the broker did not answer PINGREQ within the ",
+                           settings_.keepalive_seconds, " s of keepalive")};
+    case MOSQ_ERR_NOMEM:
+      return {broken, "out of memory"};
+    case MOSQ_ERR_NO_CONN:
+    case MOSQ_ERR_CONN_LOST:
+    case MOSQ_ERR_ERRNO:
+      if (!error_lines_.empty() || error == EPROTO) {
+        return {broken, ExplainTls()};
+      }
+      if (error != 0 && error != EAGAIN) return {broken, ErrorText(error)};
+      return {broken, connected
+                          ? "the broker closed the connection"
+                          : "the broker closed the connection before CONNACK"};
+    default:
+      return {DisconnectKind::kProtocolError,
+              absl::StrCat("the broker sent what MQTT does not allow: ",
+                           WithoutPeriod(mosquitto_strerror(code)))};
+  }
+}
+
+std::string MosquittoConnection::ExplainTls() const {
+  std::vector<std::string> reasons;
+  bool certificate_refused = false;
+  for (const std::string& line : error_lines_) {
+    absl::string_view reason = absl::StripAsciiWhitespace(line);
+    if (absl::StrContains(reason, "host name verification failed")) {
+      return absl::StrCat("TLS: the broker's certificate is not for host \"",
+                          *settings_.host, "\"");
+    }
+    // "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify ..."
+    if (absl::StartsWith(reason, "OpenSSL Error")) {
+      reason.remove_prefix(reason.rfind(':') + 1);
+    }
+    absl::ConsumePrefix(&reason, "Error: ");
+    if (reason == "unexpected eof while reading") continue;
+    if (reason == "certificate verify failed") certificate_refused = true;
+    reasons.push_back(absl::StrContains(reason, " alert ")
+                          ? absl::StrCat("the broker refused: ", reason)
+                          : std::string(reason));
+  }
+  if (certificate_refused && verify_result_ != X509_V_OK) {
+    return absl::StrCat("TLS: the broker's certificate is refused: ",
+                        X509_verify_cert_error_string(verify_result_));
+  }
+  if (reasons.empty()) reasons.push_back("the broker closed the connection");
+  return absl::StrCat("TLS: ", absl::StrJoin(reasons, ", "));
+}
+
+void MosquittoConnection::UpdateLogCallback() {
+  const bool wanted = connack_code_ != 0 || in_keep_alive_check_ ||
+                      ping_outstanding_ || idle_reads_ >= kSuspiciousReads;
+  if (wanted == has_log_callback_) return;
+  has_log_callback_ = wanted;
+  mosquitto_log_callback_set(handle_, wanted ? &OnLog : nullptr);
+}
+
+void MosquittoConnection::OnConnack(struct mosquitto*, void* self, int code) {
+  Self(self)->packet_seen_ = true;
+  if (Self(self)->connack_code_ >= 0) {
+    Self(self)->protocol_violated_ = true;
+    return;
+  }
+  Self(self)->connack_code_ = code;
+  Self(self)->alert_reader_.reset();
+  if (code == 0) Self(self)->events_.push_back(Connected());
+}
+
+void MosquittoConnection::OnPublish(struct mosquitto*, void* self,
+                                    int packet_id) {
+  Self(self)->packet_seen_ = true;
+  Self(self)->published_.push_back(static_cast<PacketId>(packet_id));
+}
+
+void MosquittoConnection::OnSuback(struct mosquitto*, void* self, int packet_id,
+                                   int, const int* granted) {
+  Self(self)->packet_seen_ = true;
+  Self(self)->events_.push_back(
+      Subscribed{static_cast<PacketId>(packet_id), granted[0]});
+}
+
+void MosquittoConnection::OnUnsuback(struct mosquitto*, void* self,
+                                     int packet_id) {
+  Self(self)->packet_seen_ = true;
+  Self(self)->events_.push_back(Unsubscribed{static_cast<PacketId>(packet_id)});
+}
+
+void MosquittoConnection::OnMessage(struct mosquitto*, void* self,
+                                    const struct mosquitto_message* message) {
+  Self(self)->packet_seen_ = true;
+  InboundMessage inbound;
+  inbound.topic = message->topic;
+  if (message->payloadlen > 0) {
+    inbound.payload.assign(static_cast<const char*>(message->payload),
+                           static_cast<size_t>(message->payloadlen));
+  }
+  inbound.qos = static_cast<Qos>(message->qos);
+  inbound.retain = message->retain;
+  inbound.packet_id = static_cast<uint16_t>(message->mid);
+  Self(self)->events_.push_back(std::move(inbound));
+}
+
+void MosquittoConnection::OnLog(struct mosquitto*, void* user_data, int level,
+                                const char* line) {
+  MosquittoConnection* const self = Self(user_data);
+  if (level == MOSQ_LOG_ERR) {
+    if (self->error_lines_.size() < kMaxErrorLines) {
+      self->error_lines_.push_back(line);
+    }
+    // Now; the library may free it before it returns.
+    if (self->ssl() != nullptr) {
+      self->verify_result_ = SSL_get_verify_result(self->ssl());
+    }
+  } else if (level == MOSQ_LOG_DEBUG && self->in_keep_alive_check_) {
+    self->ping_outstanding_ = true;
+  } else if (level == MOSQ_LOG_DEBUG) {
+    self->packet_seen_ = true;
+    // The first line says that it sends CONNECT, which is not written yet.
+    if (self->connack_code_ < 0 && self->ssl() != nullptr &&
+        self->alert_reader_ == nullptr) {
+      self->alert_reader_ =
+          std::make_unique<AlertReader>(self->ssl(), self->descriptor());
+    }
+    if (self->ping_outstanding_ && line == self->ping_response_line_) {
+      self->ping_outstanding_ = false;
+      self->events_.push_back(PingResponse());
+    }
+  }
+}
+
+}  // namespace kamailio_mqtt

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Accepted messages on their way to the broker: they wait here, bounded, and
+// not in the protocol library. A message is `waiting` until it is submitted to
+// the library and `in flight` until that is confirmed; a lost connection makes
+// what is in flight wait again, at the front and in the same order.
+//
+// Thread safety: none; the network thread owns it. The gauges and counters
+// that it keeps in Statistics can be read by anyone.
+#ifndef MQTT_CORE_OUTBOX_H_
+#define MQTT_CORE_OUTBOX_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
+#include "mqtt_core/clock.h"
+#include "mqtt_core/message.h"
+#include "mqtt_core/mqtt_client.h"
+#include "mqtt_core/statistics.h"
+
+namespace kamailio_mqtt {
+
+enum class QueuePolicy { kReject, kDropOldest };
+
+struct OutboxOptions {
+  int64_t max_messages = 100000;  // waiting and in flight
+  int64_t max_bytes = 64 << 20;   // of their topics and payloads
+  QueuePolicy policy = QueuePolicy::kReject;
+  Duration time_to_live = Duration::zero();  // zero: no limit
+  size_t window = 256;                       // messages in flight
+  // Of these, messages of QoS 2. Brokers disconnect a client that has more of
+  // them unreleased than they allow; mosquitto allows 20 by default.
+  size_t exactly_once_window = 20;
+};
+
+class Outbox {
+ public:
+  using PacketId = MqttClient::PacketId;
+
+  // `statistics` outlives the outbox.
+  Outbox(const OutboxOptions& options, Statistics* statistics);
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  // Takes a message over and counts it as accepted. Under kReject the limits
+  // were checked where the message was accepted (RequestSender), so it is
+  // taken whatever they are. Under kDropOldest the oldest that wait are dropped
+  // until the limits are met; where what is in flight leaves no room, that is
+  // the message itself. Returns how many were dropped.
+  int64_t Push(Message message, TimePoint now);
+
+  // The message to submit next; null when nothing waits or the window is full.
+  // Valid until the next call of a method that is not const.
+  const Message* Next() const;
+  // What Next() returned was submitted under `packet_id`.
+  void MarkSubmitted(PacketId packet_id);
+  // What Next() returned can never be sent.
+  void DropNext();
+
+  // Confirms a message in flight; false when there is none of that identifier.
+  bool Confirm(PacketId packet_id);
+
+  // A PINGREQ was sent, and answered: whatever was written before it was sent
+  // has been handled by the broker.
+  void OnPingRequest();
+  void OnPingResponse();
+
+  // The connection is gone: what is in flight waits again. Unless it was
+  // closed `cleanly`, with DISCONNECT after everything else, QoS 0 messages
+  // that were written and of which nothing proves that the broker handled them
+  // count as possibly lost from now on. Returns how many these are.
+  int64_t OnConnectionClosed(bool cleanly);
+
+  // Drops what has reached its time to live. Returns how many.
+  int64_t DropExpired(TimePoint now);
+  // When the next waiting message expires; nullopt when none will.
+  absl::optional<TimePoint> NextExpiry() const;
+
+  // Drops everything, counted as dropped at shutdown. Returns how many.
+  int64_t DropAllForShutdown();
+
+  size_t waiting() const { return waiting_.size(); }
+  size_t in_flight() const { return in_flight_.size(); }
+  // Whether there is room for submitting more in one go: half of the window
+  // and, where the next message is of QoS 2, half of theirs.
+  bool IsWindowHalfEmpty() const;
+  bool empty() const { return waiting_.empty() && in_flight_.empty(); }
+
+ private:
+  struct Entry {
+    Message message;
+    TimePoint accepted_at;
+    int64_t submitted_before = 0;  // submitted_ when it was submitted itself
+  };
+  using Entries = std::list<Entry>;
+
+  static int64_t Size(const Message& message);
+  void RequeueInFlight();
+  void DropFront(QosCounter Statistics::*counter);
+  void CountGone(const Message& message);
+  bool ExceedsLimits() const;
+
+  const OutboxOptions options_;
+  // Under a low limit, half of it: so that new messages can displace old ones.
+  const size_t window_;
+  Statistics* const statistics_;
+  int64_t bytes_ = 0;
+  // Both in the order of acceptance, which is that of submission.
+  Entries waiting_;
+  Entries in_flight_;
+  absl::flat_hash_map<PacketId, Entries::iterator> in_flight_by_id_;
+  size_t exactly_once_in_flight_ = 0;
+  // QoS 0 messages on this connection: submitted, written to the socket,
+  // written before the last PINGREQ, and known to have been handled. They are
+  // written in the order of submission and the broker handles packets in the
+  // order of the connection, so its answer to one of them proves all that were
+  // submitted before it.
+  int64_t submitted_ = 0;
+  int64_t written_ = 0;
+  int64_t written_before_ping_ = 0;
+  int64_t proven_ = 0;
+};
+
+}  // namespace kamailio_mqtt
+
+#endif  // MQTT_CORE_OUTBOX_H_

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+#include "mqtt_core/request_sender.h"
+
+#include <atomic>
+#include <chrono>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "mqtt_core/publish_options.h"
+#include "mqtt_core/topic.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+constexpr Duration kRefusalLineInterval = std::chrono::seconds(1);
+
+std::string Describe(absl::string_view argument, absl::string_view value,
+                     absl::string_view rule) {
+  constexpr size_t kShown = 128;
+  return absl::StrCat(argument, " \"",
+                      absl::CHexEscape(value.substr(0, kShown)),
+                      value.size() > kShown ? "..." : "", "\": ", rule);
+}
+
+std::string DescribeQos(int qos) {
+  return Describe("qos", absl::StrCat(qos), "must be 0, 1 or 2");
+}
+
+}  // namespace
+
+RequestSender::RequestSender(const OutboxOptions& options, SharedState* state,
+                             const Clock* clock)
+    : options_(options), state_(state), clock_(clock) {}
+
+RequestSender::Outcome RequestSender::Publish(absl::string_view topic,
+                                              absl::string_view payload,
+                                              int qos,
+                                              absl::string_view options) {
+  const absl::Status topic_status = ValidateTopicName(topic);
+  if (!topic_status.ok()) {
+    return Invalid(Describe("topic", topic, topic_status.message()));
+  }
+  if (!IsValidQos(qos)) return Invalid(DescribeQos(qos));
+  const absl::StatusOr<PublishOptions> parsed = ParsePublishOptions(options);
+  if (!parsed.ok()) return Invalid(std::string(parsed.status().message()));
+  return Send({RequestType::kPublish, static_cast<Qos>(qos), parsed->retain, 0,
+               static_cast<uint32_t>(topic.size())},
+              topic, payload);
+}
+
+RequestSender::Outcome RequestSender::Subscribe(absl::string_view filter,
+                                                int qos) {
+  const absl::Status filter_status = ValidateTopicFilter(filter);
+  if (!filter_status.ok()) {
+    return Invalid(Describe("topic", filter, filter_status.message()));
+  }
+  if (!IsValidQos(qos)) return Invalid(DescribeQos(qos));
+  return Send({RequestType::kSubscribe, static_cast<Qos>(qos), 0, 0,
+               static_cast<uint32_t>(filter.size())},
+              filter, {});
+}
+
+RequestSender::Outcome RequestSender::Unsubscribe(absl::string_view filter) {
+  const absl::Status filter_status = ValidateTopicFilter(filter);
+  if (!filter_status.ok()) {
+    return Invalid(Describe("topic", filter, filter_status.message()));
+  }
+  return Send({RequestType::kUnsubscribe, Qos::kAtMostOnce, 0, 0,
+               static_cast<uint32_t>(filter.size())},
+              filter, {});
+}
+
+RequestSender::Outcome RequestSender::Send(const RequestHeader& header,
+                                           absl::string_view topic,
+                                           absl::string_view payload) {
+  if (state_->variables().intake.load(std::memory_order_relaxed) ==
+      IntakeState::kClosed) {
+    return NotRunning();
+  }
+  const auto bytes = static_cast<int64_t>(topic.size() + payload.size());
+  // Requests to subscribe take no room in the queue.
+  if (header.type == RequestType::kPublish) {
+    if (bytes > options_.max_bytes) {
+      return Invalid(absl::StrCat("message of ", bytes,
+                                  " bytes: must not be larger than "
+                                  "queue_max_bytes, ",
+                                  options_.max_bytes));
+    }
+    if (options_.policy == QueuePolicy::kReject && !HasRoomFor(bytes)) {
+      return Full("the queue");
+    }
+  }
+  const RequestRing::PushResult pushed =
+      state_->ring().TryPush({header.bytes(), topic, payload});
+  if (pushed == RequestRing::PushResult::kTooLarge) {
+    return Invalid(
+        absl::StrCat("message of ", bytes, " bytes: must not be larger than ",
+                     state_->ring().MaxRecordSize() - sizeof(RequestHeader)));
+  }
+  state_->wakeup().Notify();
+  if (pushed == RequestRing::PushResult::kFull) {
+    return Full("the way to the dispatcher");
+  }
+  return {};
+}
+
+// Several processes that look at the same moment may exceed the limits by a
+// message each.
+bool RequestSender::HasRoomFor(int64_t bytes) const {
+  const Size size = QueueSize();
+  return size.messages < options_.max_messages &&
+         size.bytes + bytes <= options_.max_bytes;
+}
+
+RequestSender::Size RequestSender::QueueSize() const {
+  const Statistics& statistics = state_->statistics();
+  const RequestRing::Size in_ring = state_->ring().ApproximateSize();
+  return {statistics.queued.Total() + static_cast<int64_t>(in_ring.records),
+          statistics.queued_bytes.Get() + static_cast<int64_t>(in_ring.bytes)};
+}
+
+RequestSender::Outcome RequestSender::Invalid(std::string problem) {
+  state_->statistics().refused_invalid.Add();
+  return {SendResult::kInvalid, std::move(problem)};
+}
+
+RequestSender::Outcome RequestSender::NotRunning() {
+  state_->statistics().refused_not_running.Add();
+  return {SendResult::kNotRunning,
+          MayLog() ? "the dispatcher is not running" : ""};
+}
+
+RequestSender::Outcome RequestSender::Full(absl::string_view what) {
+  state_->statistics().refused_queue_full.Add();
+  if (!MayLog()) return {SendResult::kQueueFull, ""};
+  const Size size = QueueSize();
+  return {SendResult::kQueueFull,
+          absl::StrCat(what, " is full: ", size.messages, " messages of ",
+                       size.bytes, " bytes wait (queue_max_messages ",
+                       options_.max_messages, ", queue_max_bytes ",
+                       options_.max_bytes, ")")};
+}
+
+bool RequestSender::MayLog() {
+  std::atomic<int64_t>& next_line = state_->variables().next_refusal_line;
+  const int64_t now = clock_->Now().time_since_epoch().count();
+  int64_t due = next_line.load(std::memory_order_relaxed);
+  return now >= due && next_line.compare_exchange_strong(
+                           due, now + kRefusalLineInterval.count());
+}
+
+}  // namespace kamailio_mqtt

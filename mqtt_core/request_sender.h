@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// The worker's side of the hand-off: checks a script call's arguments, decides
+// whether the queue has room, copies the request into the ring and wakes the
+// dispatcher if it sleeps. That is all a SIP worker ever does: no call here
+// blocks, takes a lock or waits for another process.
+//
+// Thread safety: thread-safe, and safe in any process forked after SharedState
+// was made.
+#ifndef MQTT_CORE_REQUEST_SENDER_H_
+#define MQTT_CORE_REQUEST_SENDER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "mqtt_core/clock.h"
+#include "mqtt_core/outbox.h"
+#include "mqtt_core/request.h"
+#include "mqtt_core/shared_state.h"
+
+namespace kamailio_mqtt {
+
+enum class SendResult { kAccepted, kInvalid, kQueueFull, kNotRunning };
+
+class RequestSender {
+ public:
+  struct Outcome {
+    SendResult result = SendResult::kAccepted;
+    // What to log of a refusal: argument, value, rule. Empty when accepted, and
+    // where a line would be one too many: a full queue, or a dispatcher that
+    // does not run, is worth one a second, over all processes.
+    std::string problem;
+  };
+
+  // `state` and `clock` outlive the sender.
+  RequestSender(const OutboxOptions& options, SharedState* state,
+                const Clock* clock);
+
+  // `options` in the grammar of publish_options.h.
+  Outcome Publish(absl::string_view topic, absl::string_view payload, int qos,
+                  absl::string_view options);
+  Outcome Subscribe(absl::string_view filter, int qos);
+  Outcome Unsubscribe(absl::string_view filter);
+
+ private:
+  struct Size {
+    int64_t messages;
+    int64_t bytes;
+  };
+
+  // Of what was accepted and is not sent: what waits in the ring is as good as
+  // queued.
+  Size QueueSize() const;
+  bool HasRoomFor(int64_t bytes) const;
+  Outcome Send(const RequestHeader& header, absl::string_view topic,
+               absl::string_view payload);
+  Outcome Invalid(std::string problem);
+  Outcome NotRunning();
+  // `what` is full.
+  Outcome Full(absl::string_view what);
+  bool MayLog();
+
+  const OutboxOptions options_;
+  SharedState* const state_;
+  const Clock* const clock_;
+};
+
+}  // namespace kamailio_mqtt
+
+#endif  // MQTT_CORE_REQUEST_SENDER_H_

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Keeps one client connected to the broker: connects, reconnects, restores the
+// subscriptions and hands messages from the outbox over while the connection
+// stands.
+//
+//            Start()            CONNACK 0
+//   kIdle ----------> kConnecting -------> kConnected
+//                       ^      |               |
+//            delay over |      | failed        | lost
+//                       |      v               |
+//                     kWaiting <---------------+      Stop(), from any:
+//                     kStopped
+//
+// Thread safety: everything happens on the event loop's thread.
+#ifndef MQTT_CORE_SESSION_H_
+#define MQTT_CORE_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/types/optional.h"
+#include "mqtt_core/clock.h"
+#include "mqtt_core/event_loop.h"
+#include "mqtt_core/log.h"
+#include "mqtt_core/loss_log.h"
+#include "mqtt_core/message.h"
+#include "mqtt_core/mqtt_client.h"
+#include "mqtt_core/outbox.h"
+#include "mqtt_core/reconnect_policy.h"
+#include "mqtt_core/statistics.h"
+#include "mqtt_core/subscription_table.h"
+
+namespace kamailio_mqtt {
+
+struct SessionOptions {
+  std::string broker;  // for log lines: "host:port"
+  // Whether subscriptions outlive their connection.
+  bool resubscribe = true;
+  OutboxOptions outbox;
+};
+
+class Session final : private MqttClient::Listener {
+ public:
+  enum class State { kIdle, kConnecting, kConnected, kWaiting, kStopped };
+
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    virtual void OnConnected() = 0;
+    // An established connection was lost.
+    virtual void OnDisconnected(const std::string& reason) = 0;
+    virtual void OnMessage(InboundMessage message) = 0;
+  };
+
+  // The world around the session; all of it outlives the session.
+  struct Environment {
+    EventLoop* loop;
+    const Clock* clock;
+    MqttClient* client;
+    Statistics* statistics;
+    Log* log;
+    Observer* observer;
+  };
+
+  Session(SessionOptions options, ReconnectPolicy reconnect_policy,
+          const Environment& environment);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Connects, and from now on reconnects.
+  void Start();
+
+  // Queues a message; its topic name is valid (topic.h). Call Submit() after
+  // the last of a series.
+  void Publish(Message message);
+  // Hands over what is queued, as far as connection and window allow. The rest
+  // follows by itself.
+  void Submit();
+
+  // Filters are valid (topic.h). Requests made without a connection are sent
+  // when there is one.
+  void Subscribe(const std::string& filter, Qos qos, SubscriptionOrigin origin);
+  void Unsubscribe(const std::string& filter);
+
+  // Goes on until everything queued is sent and confirmed, or until `timeout`
+  // has passed, sends DISCONNECT and calls `stopped`; what is left by then
+  // counts as dropped, and so does what is published later. With nothing
+  // queued and no connection it is done at once. Once only.
+  void Stop(Duration timeout, std::function<void()> stopped);
+
+  State state() const { return state_; }
+  // While kWaiting.
+  absl::optional<TimePoint> next_attempt() const { return next_attempt_; }
+  const Outbox& outbox() const { return outbox_; }
+  const SubscriptionTable& subscriptions() const { return subscriptions_; }
+
+ private:
+  // MqttClient::Listener
+  void OnConnected() override;
+  void OnDisconnected(const DisconnectReason& reason) override;
+  void OnPublished(MqttClient::PacketId packet_id) override;
+  void OnSubscribed(MqttClient::PacketId packet_id, int granted) override;
+  void OnUnsubscribed(MqttClient::PacketId packet_id) override;
+  void OnMessage(InboundMessage message) override;
+  void OnPingRequest() override;
+  void OnPingResponse() override;
+  void OnWritable() override;
+
+  bool IsStopping() const { return stopped_ != nullptr; }
+  void Connect();
+  void ConnectAfter(Duration delay);
+  void SendPendingSubscriptions();
+  void ReportRefused(const Subscription& subscription);
+  void SubmitWaiting();
+  void DropExpired();
+  void DropForShutdown();
+  void LogAttemptFailure(const DisconnectReason& reason, Duration delay);
+  // Goes one step further in stopping, if that is under way and possible now.
+  void ContinueStop();
+  void OnStopTimer();
+  void FinishStop();
+
+  const SessionOptions options_;
+  ReconnectPolicy reconnect_policy_;
+  EventLoop* const loop_;
+  const Clock* const clock_;
+  MqttClient* const client_;
+  Statistics* const statistics_;
+  Log* const log_;
+  Observer* const observer_;
+
+  State state_ = State::kIdle;
+  Outbox outbox_;
+  SubscriptionTable subscriptions_;
+  LossLog loss_log_;
+  const std::unique_ptr<Timer> reconnect_timer_;
+  const std::unique_ptr<Timer> expiry_timer_;
+  absl::optional<TimePoint> next_attempt_;
+  std::string last_failure_;  // logged; the same again is not worth a line
+
+  // While Stop() is under way.
+  const std::unique_ptr<Timer> stop_timer_;
+  std::function<void()> stopped_;
+  bool disconnecting_ = false;
+};
+
+}  // namespace kamailio_mqtt
+
+#endif  // MQTT_CORE_SESSION_H_
