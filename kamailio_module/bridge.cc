@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// The composition root: puts the core together for Kamailio.
+#include "kamailio_module/bridge.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "absl/types/variant.h"
+#include "mqtt_core/clock.h"
+#include "mqtt_core/dispatcher.h"
+#include "mqtt_core/ev_loop.h"
+#include "mqtt_core/log.h"
+#include "mqtt_core/mosquitto_client.h"
+#include "mqtt_core/outbox.h"
+#include "mqtt_core/reconnect_policy.h"
+#include "mqtt_core/request_sender.h"
+#include "mqtt_core/settings.h"
+#include "mqtt_core/shared_state.h"
+#include "mqtt_core/statistics.h"
+
+namespace kamailio_mqtt {
+namespace {
+
+// Takes what workers publish until the network thread has its turn; what waits
+// for longer is in the outbox. Also bounds a single message, to half of it.
+constexpr size_t kRingCapacity = size_t{32} << 20;
+
+static_assert(static_cast<int>(LogLevel::kError) == MQTT_LOG_ERROR &&
+                  static_cast<int>(LogLevel::kDebug) == MQTT_LOG_DEBUG,
+              "the two enumerations are the same");
+
+class HostLog final : public Log {
+ public:
+  explicit HostLog(mqtt_log_f log) : log_(log) {}
+  void Write(LogLevel level, const std::string& line) override {
+    log_(static_cast<mqtt_log_level>(level), line.c_str());
+  }
+
+ private:
+  const mqtt_log_f log_;
+};
+
+absl::optional<std::string> OptionalString(const char* text) {
+  if (text == nullptr) return absl::nullopt;
+  return std::string(text);
+}
+
+Settings ToSettings(const mqtt_settings& from) {
+  Settings to;
+  to.host = OptionalString(from.host);
+  to.port = from.port;
+  to.keepalive_seconds = from.keepalive;
+  to.id = OptionalString(from.id);
+  to.username = OptionalString(from.username);
+  to.password = OptionalString(from.password);
+  to.will.topic = OptionalString(from.will_topic);
+  to.will.payload = OptionalString(from.will);
+  to.will.qos = from.will_qos;
+  to.will.retain = from.will_retain;
+  to.tls.ca_file = OptionalString(from.ca_file);
+  to.tls.ca_path = OptionalString(from.ca_path);
+  to.tls.tls_method = OptionalString(from.tls_method);
+  to.tls.tls_alpn = OptionalString(from.tls_alpn);
+  to.tls.certificate = OptionalString(from.certificate);
+  to.tls.private_key = OptionalString(from.private_key);
+  to.tls.cipher_list = OptionalString(from.cipher_list);
+  to.tls.verify_certificate =
+      from.verify_certificate_text != nullptr
+          ? from.verify_certificate_text
+          : absl::StrCat(from.verify_certificate);
+  to.resubscribe = from.resubscribe;
+  to.queue.max_messages = from.queue_max_messages;
+  to.queue.max_bytes = from.queue_max_bytes;
+  if (from.queue_policy != nullptr) to.queue.policy = from.queue_policy;
+  to.queue.ttl_seconds = from.queue_ttl;
+  to.reconnect.delay_seconds = from.reconnect_delay;
+  to.reconnect.delay_max_seconds = from.reconnect_delay_max;
+  to.connect_timeout_seconds = from.connect_timeout;
+  to.drain_timeout_ms = from.drain_timeout;
+  return to;
+}
+
+OutboxOptions ToOutboxOptions(const QueueSettings& queue) {
+  OutboxOptions options;
+  options.max_messages = queue.max_messages;
+  options.max_bytes = queue.max_bytes;
+  options.policy = queue.policy == "drop_oldest" ? QueuePolicy::kDropOldest
+                                                 : QueuePolicy::kReject;
+  options.time_to_live = std::chrono::seconds(queue.ttl_seconds);
+  return options;
+}
+
+Dispatcher::Options ToDispatcherOptions(const Settings& settings) {
+  Dispatcher::Options options;
+  options.session.broker = absl::StrCat(*settings.host, ":", settings.port);
+  options.session.resubscribe = settings.resubscribe == 1;
+  options.session.outbox = ToOutboxOptions(settings.queue);
+  options.drain_timeout = std::chrono::milliseconds(settings.drain_timeout_ms);
+  return options;
+}
+
+ReconnectPolicy MakeReconnectPolicy(const ReconnectSettings& reconnect) {
+  return ReconnectPolicy(
+      std::chrono::seconds(reconnect.delay_seconds),
+      std::chrono::seconds(reconnect.longest_delay_seconds()),
+      [engine = std::mt19937(std::random_device()())]() mutable {
+        return std::uniform_real_distribution<double>(0, 1)(engine);
+      });
+}
+
+mqtt_bytes ToBytes(absl::string_view text) {
+  return {text.data(), text.size()};
+}
+
+absl::string_view ToView(mqtt_bytes bytes) { return {bytes.data, bytes.size}; }
+
+struct ToEvent {
+  mqtt_event operator()(const ConnectedEvent&) const {
+    mqtt_event event = {};
+    event.kind = MQTT_EVENT_CONNECTED;
+    return event;
+  }
+  mqtt_event operator()(const DisconnectedEvent& disconnected) const {
+    mqtt_event event = {};
+    event.kind = MQTT_EVENT_DISCONNECTED;
+    event.reason = ToBytes(disconnected.reason);
+    return event;
+  }
+  mqtt_event operator()(const InboundMessage& message) const {
+    mqtt_event event = {};
+    event.kind = MQTT_EVENT_MESSAGE;
+    event.topic = ToBytes(message.topic);
+    event.payload = ToBytes(message.payload);
+    event.qos = static_cast<int>(message.qos);
+    event.retain = message.retain;
+    event.dup = message.duplicate;
+    event.mid = message.packet_id;
+    event.injected = message.origin == Origin::kInjected;
+    return event;
+  }
+};
+
+class Host final : public ScriptHost {
+ public:
+  explicit Host(const mqtt_host& host) : host_(host) {}
+
+  RunStatus RunEvent(const ScriptEvent& script_event) override {
+    const mqtt_event event = absl::visit(ToEvent{}, script_event);
+    switch (host_.run_event(&event)) {
+      case MQTT_RUN_NO_ROUTE:
+        return RunStatus::kNoRoute;
+      case MQTT_RUN_DONE:
+        return RunStatus::kDone;
+      case MQTT_RUN_FAILED:
+        break;
+    }
+    return RunStatus::kFailed;
+  }
+
+  void EndProcess() override { _exit(0); }
+
+ private:
+  const mqtt_host host_;
+};
+
+// What the main process makes and the others inherit. Never destroyed: the
+// processes end in Kamailio's ways.
+struct Module {
+  Module(Settings module_settings, SharedState shared_state, int fd)
+      : settings(std::move(module_settings)),
+        state(std::move(shared_state)),
+        sender(ToOutboxOptions(settings.queue), &state, &clock),
+        counters(ListCounters(state.statistics())),
+        stop_fd(fd) {}
+
+  const Settings settings;
+  SharedState state;
+  SteadyClock clock;
+  RequestSender sender;
+  const std::vector<NamedCounter> counters;
+  const int stop_fd;
+};
+
+Module* module = nullptr;
+
+// Writes the problems of `settings` to `log`; returns whether there are none.
+bool Check(const Settings& settings, mqtt_log_f log) {
+  const std::vector<std::string> problems = FindProblems(settings);
+  for (const std::string& problem : problems) {
+    log(MQTT_LOG_ERROR, problem.c_str());
+  }
+  return problems.empty();
+}
+
+mqtt_result Report(const RequestSender::Outcome& outcome,
+                   mqtt_refusal* refusal) {
+  const size_t length =
+      outcome.problem.copy(refusal->text, sizeof(refusal->text) - 1);
+  refusal->text[length] = '\0';
+  switch (outcome.result) {
+    case SendResult::kAccepted:
+      return MQTT_ACCEPTED;
+    case SendResult::kInvalid:
+      return MQTT_INVALID;
+    case SendResult::kQueueFull:
+      return MQTT_QUEUE_FULL;
+    case SendResult::kNotRunning:
+      break;
+  }
+  return MQTT_NOT_RUNNING;
+}
+
+// Calls `send` with the sender, where there is one.
+template <typename Send>
+mqtt_result SendRequest(mqtt_refusal* refusal, Send send) {
+  if (module == nullptr) {
+    return Report({SendResult::kNotRunning, "the module is not initialised"},
+                  refusal);
+  }
+  return Report(send(module->sender), refusal);
+}
+
+}  // namespace
+}  // namespace kamailio_mqtt
+
+using namespace kamailio_mqtt;  // NOLINT(build/namespaces): this file's subject
+
+extern "C" {
+
+void mqtt_default_settings(mqtt_settings* settings) {
+  const Settings defaults;
+  *settings = {};
+  settings->port = defaults.port;
+  settings->keepalive = defaults.keepalive_seconds;
+  settings->will_qos = defaults.will.qos;
+  settings->will_retain = defaults.will.retain;
+  settings->verify_certificate = 1;
+  settings->resubscribe = defaults.resubscribe;
+  settings->queue_max_messages = static_cast<int>(defaults.queue.max_messages);
+  settings->queue_max_bytes = static_cast<int>(defaults.queue.max_bytes);
+  settings->queue_ttl = defaults.queue.ttl_seconds;
+  settings->reconnect_delay = defaults.reconnect.delay_seconds;
+  settings->reconnect_delay_max = defaults.reconnect.delay_max_seconds;
+  settings->connect_timeout = defaults.connect_timeout_seconds;
+  settings->drain_timeout = defaults.drain_timeout_ms;
+}
+
+int mqtt_check(const mqtt_settings* settings, mqtt_log_f log) {
+  return Check(ToSettings(*settings), log) ? 0 : -1;
+}
+
+int mqtt_init(const mqtt_settings* settings, mqtt_log_f log) {
+  Settings checked = ToSettings(*settings);
+  if (!Check(checked, log)) return -1;
+  absl::StatusOr<SharedState> state = SharedState::Create(kRingCapacity);
+  if (!state.ok()) {
+    log(MQTT_LOG_ERROR, absl::StrCat("cannot make the shared memory: ",
+                                     state.status().message())
+                            .c_str());
+    return -1;
+  }
+  const int stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (stop_fd < 0) {
+    log(MQTT_LOG_ERROR,
+        absl::StrCat("cannot make an eventfd: ", std::strerror(errno)).c_str());
+    return -1;
+  }
+  module = new Module(std::move(checked), *std::move(state), stop_fd);
+  return 0;
+}
+
+mqtt_result mqtt_publish(mqtt_bytes topic, mqtt_bytes payload, int qos,
+                         mqtt_bytes options, mqtt_refusal* refusal) {
+  return SendRequest(refusal, [&](RequestSender& sender) {
+    return sender.Publish(ToView(topic), ToView(payload), qos, ToView(options));
+  });
+}
+
+mqtt_result mqtt_subscribe(mqtt_bytes topic_filter, int qos,
+                           mqtt_refusal* refusal) {
+  return SendRequest(refusal, [&](RequestSender& sender) {
+    return sender.Subscribe(ToView(topic_filter), qos);
+  });
+}
+
+mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal* refusal) {
+  return SendRequest(refusal, [&](RequestSender& sender) {
+    return sender.Unsubscribe(ToView(topic_filter));
+  });
+}
+
+mqtt_counter mqtt_describe_counter(size_t index) {
+  if (index >= module->counters.size()) return {};
+  const NamedCounter& counter = module->counters[index];
+  return {counter.name.c_str(), counter.description.c_str()};
+}
+
+long mqtt_counter_value(size_t index) {
+  return module->counters[index].counter->Get();
+}
+
+int mqtt_dispatch(const mqtt_host* mqtt_host) {
+  HostLog log(mqtt_host->log);
+  Host host(*mqtt_host);
+  EvLoop loop;
+  MosquittoClient client(&loop, &log, module->settings);
+  Dispatcher dispatcher(
+      ToDispatcherOptions(module->settings),
+      MakeReconnectPolicy(module->settings.reconnect),
+      {&module->state, &loop, &module->clock, &client, &log, &host,
+       module->stop_fd});
+  dispatcher.Run();
+  return 0;
+}
+
+void mqtt_request_stop(void) {
+  if (module == nullptr) return;
+  const int saved_errno = errno;
+  const uint64_t one = 1;
+  // Fails only where a stop was requested already.
+  if (write(module->stop_fd, &one, sizeof(one)) < 0) {
+  }
+  errno = saved_errno;
+}
+
+}  // extern "C"

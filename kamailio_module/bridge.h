@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The boundary between the C layer, which knows Kamailio, and the C++ core,
+ * which doesn't. Nothing of Kamailio and nothing of C++ passes through it.
+ *
+ * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
+ * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
+ * reads counters may be called in any process after mqtt_init() and never block.
+ * mqtt_dispatch() is the life of the dispatcher process.
+ *
+ * Threads: one thread a process calls these functions, Kamailio's own. Only
+ * mqtt_request_stop() may interrupt it (it is async-signal-safe), and only
+ * mqtt_host.log is called from threads that the core started.
+ */
+#ifndef KAMAILIO_MODULE_BRIDGE_H_
+#define KAMAILIO_MODULE_BRIDGE_H_
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes that the caller owns; not NUL-terminated, may contain NULs. */
+typedef struct mqtt_bytes {
+  const char *data;
+  size_t size;
+} mqtt_bytes;
+
+/* The module parameters as the configuration gave them. A string that was not
+ * set is NULL. The strings are copied. */
+typedef struct mqtt_settings {
+  const char *host;
+  int port;
+  int keepalive; /* seconds, 0: off */
+  const char *id;
+  const char *username;
+  const char *password;
+  const char *will_topic;
+  const char *will;
+  int will_qos;
+  int will_retain;
+  const char *ca_file;
+  const char *ca_path;
+  const char *tls_method;
+  const char *tls_alpn;
+  const char *certificate;
+  const char *private_key;
+  const char *cipher_list;
+  int verify_certificate;
+  const char *verify_certificate_text; /* wins over the number where set */
+  int resubscribe;
+  int queue_max_messages;
+  int queue_max_bytes;
+  const char *queue_policy;
+  int queue_ttl;           /* seconds, 0: keep */
+  int reconnect_delay;     /* seconds */
+  int reconnect_delay_max; /* seconds */
+  int connect_timeout;     /* seconds */
+  int drain_timeout;       /* milliseconds */
+} mqtt_settings;
+
+/* Fills *settings with the documented defaults. */
+void mqtt_default_settings(mqtt_settings *settings);
+
+typedef enum mqtt_log_level {
+  MQTT_LOG_ERROR,
+  MQTT_LOG_WARNING,
+  MQTT_LOG_NOTICE,
+  MQTT_LOG_INFO,
+  MQTT_LOG_DEBUG
+} mqtt_log_level;
+
+/* Writes one log line; `text` has no line end. */
+typedef void (*mqtt_log_f)(mqtt_log_level level, const char *text);
+
+/* Logs one line for every wrong setting, naming parameter, value and rule.
+ * Returns 0 where there is none, -1 else. */
+int mqtt_check(const mqtt_settings *settings, mqtt_log_f log);
+
+/* mqtt_check(), and then creates what the processes share. Returns 0 or -1. */
+int mqtt_init(const mqtt_settings *settings, mqtt_log_f log);
+
+/* What a script call returns; the values are the script's return codes. */
+typedef enum mqtt_result {
+  MQTT_ACCEPTED = 1,
+  MQTT_INVALID = -1,
+  MQTT_QUEUE_FULL = -2,
+  MQTT_NOT_RUNNING = -3
+} mqtt_result;
+
+/* Receives the text to log for a call that was refused; empty where the line
+ * is suppressed by the rate limit. */
+typedef struct mqtt_refusal {
+  char text[512];
+} mqtt_refusal;
+
+/* `options` is the options string of mqtt_publish ("retain;..."), may be
+ * empty. */
+mqtt_result mqtt_publish(mqtt_bytes topic, mqtt_bytes payload, int qos,
+                         mqtt_bytes options, mqtt_refusal *refusal);
+mqtt_result mqtt_subscribe(mqtt_bytes topic_filter, int qos,
+                           mqtt_refusal *refusal);
+mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal *refusal);
+
+typedef enum mqtt_event_kind {
+  MQTT_EVENT_CONNECTED,
+  MQTT_EVENT_DISCONNECTED,
+  MQTT_EVENT_MESSAGE
+} mqtt_event_kind;
+
+/* Valid while mqtt_host.run_event runs. A NUL stands behind each mqtt_bytes,
+ * where Kamailio's =~ writes one. */
+typedef struct mqtt_event {
+  mqtt_event_kind kind;
+  mqtt_bytes reason; /* MQTT_EVENT_DISCONNECTED: why, in words */
+  /* MQTT_EVENT_MESSAGE: */
+  mqtt_bytes topic;
+  mqtt_bytes payload;
+  int qos;
+  int retain;
+  int dup;
+  int mid;      /* packet identifier, 0 at QoS 0 */
+  int injected; /* 1: from the control service, 0: from the broker */
+} mqtt_event;
+
+typedef enum mqtt_run_status {
+  MQTT_RUN_NO_ROUTE, /* neither an event route nor a callback is there */
+  MQTT_RUN_DONE,
+  MQTT_RUN_FAILED
+} mqtt_run_status;
+
+/* What the dispatcher process needs of Kamailio. */
+typedef struct mqtt_host {
+  /* Any thread. */
+  mqtt_log_f log;
+  /* Runs the event route or the KEMI callback of the event; the thread that
+   * called mqtt_dispatch(). */
+  mqtt_run_status (*run_event)(const mqtt_event *event);
+} mqtt_host;
+
+/* Runs the dispatcher process until mqtt_request_stop(): starts the threads,
+ * connects, serves. On a stop it drains the queue until drain_timeout and
+ * disconnects. Where an event route still runs by then, the process ends
+ * without returning here. Returns the exit status of the process. */
+int mqtt_dispatch(const mqtt_host *host);
+
+/* A counter or gauge of the ledger; docs/admin_guide.md lists them. */
+typedef struct mqtt_counter {
+  const char *name;
+  const char *description;
+} mqtt_counter;
+
+/* Any process, after mqtt_init(). The counter number `index`, from 0; its name
+ * is NULL past the last one. The strings are never freed. */
+mqtt_counter mqtt_describe_counter(size_t index);
+long mqtt_counter_value(size_t index);
+
+/* Ends mqtt_dispatch(), as soon as it runs if that is later.
+ * Async-signal-safe. */
+void mqtt_request_stop(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* KAMAILIO_MODULE_BRIDGE_H_ */
