@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brokers that die or hang, and connections that break, while messages
+flow."""
+
+from __future__ import annotations
+
+import pytest
+
+from kamailio_module.integration_tests.traffic import (
+    CLIENT_ID,
+    EVERY_QOS,
+    NUMBERS,
+    Delivered,
+    Ledger,
+    Traffic,
+    arrived_until_now,
+    duplicates,
+    resident_memory,
+    start_kamailio,
+)
+from tools.harness.environment import Environment
+from tools.harness.tcp_proxy import TcpProxy
+
+RATE = 600  # Messages a second.
+
+
+@pytest.mark.parametrize("qos", EVERY_QOS)
+def test_a_broker_that_is_killed_and_comes_back(
+    environment: Environment, qos: int
+) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    with traffic.flowing(RATE, qos=[qos]) as flow:
+        flow.wait(RATE)
+        # What comes between goes to a broker that will never see it.
+        broker.pause()
+        flow.wait(RATE // 10)
+        broker.kill()
+        flow.wait(3 * RATE)
+        broker.start()
+        broker.wait_for_client(CLIENT_ID)
+        flow.wait(RATE)
+    ledger.wait_delivered()
+
+    counters = ledger.check(traffic)
+    assert counters["disconnects"] == 1
+    assert len(traffic.accepted()) > 5 * RATE
+    before, after = Delivered(broker).lives
+    lost = set(traffic.accepted()) - set(before) - set(after)
+    twice = duplicates(before + after)
+    if qos == 0:
+        assert 0 < len(lost) <= counters["possibly_lost_qos0"]
+        assert not twice
+    else:
+        assert not lost
+        assert not duplicates(before) and not duplicates(after)
+    if qos == 2:
+        # Nobody can know whether the last one was released.
+        assert twice <= set(before[-1:])
+
+
+@pytest.mark.parametrize("qos", EVERY_QOS)
+def test_a_connection_that_is_cut(environment: Environment, qos: int) -> None:
+    broker = environment.broker()
+    proxy = environment.own(TcpProxy(broker.port))
+    kamailio = start_kamailio(environment, proxy)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    subscriber = environment.mqtt_client(broker)
+    subscriber.subscribe(NUMBERS)
+    ledger.wait_connected()
+    with traffic.flowing(RATE, qos=[qos]) as flow:
+        for cut in (1, 2):
+            flow.wait(RATE // 2)
+            proxy.cut()
+            ledger.wait("a reconnect", lambda: ledger["connects"] == cut + 1)
+    ledger.wait_delivered()
+
+    counters = ledger.check(traffic)
+    assert counters["disconnects"] == 2
+    arrived = arrived_until_now(subscriber)
+    lost = set(traffic.accepted()) - set(arrived)
+    assert len(lost) <= counters["possibly_lost_qos0"]
+    if qos != 1:
+        assert not duplicates(arrived)
+
+
+def test_a_connection_that_is_cut_between_pubrel_and_pubcomp(
+    environment: Environment,
+) -> None:
+    connect = 14 + len(CLIENT_ID)
+    connack = pubrec = pubrel = 4
+    publish = 2 + 2 + len("numbers/1") + 2 + 1
+    broker = environment.broker()
+    proxy = environment.own(
+        TcpProxy(
+            broker.port, limit=connect + connack + publish + pubrec + pubrel
+        )
+    )
+    subscriber = environment.mqtt_client(broker)
+    subscriber.subscribe(NUMBERS)
+    kamailio = start_kamailio(environment, proxy)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    traffic.publish(1, qos=2)
+    ledger.wait("the cut", lambda: ledger["disconnects"] == 1)
+    proxy.limit = None
+    ledger.wait_delivered()
+
+    ledger.check(traffic)
+    assert arrived_until_now(subscriber) == [1]
+
+
+def test_a_broker_that_hangs(environment: Environment) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(
+        environment,
+        broker,
+        keepalive=5,
+        connect_timeout=2,
+        queue_max_messages=1000,
+    )
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    traffic.publish(100, qos=0, size=8000)
+    dispatcher = kamailio.dispatcher_pid()
+    memory = resident_memory(dispatcher)
+
+    broker.pause()
+    # More than the buffers of the sockets and the queue take.
+    traffic.publish(8000, qos=0, size=8000)
+    assert traffic.refused()
+    assert resident_memory(dispatcher) - memory < 30 << 20
+    kamailio.wait_for_log("the broker did not answer PINGREQ")
+    kamailio.wait_for_log("waiting for CONNACK")
+    broker.resume()
+    ledger.wait_connected()
+    ledger.wait_delivered()
+    traffic.publish(100, qos=1)
+    ledger.wait_delivered()
+
+    counters = ledger.check(traffic)
+    assert counters["disconnects"] == 1
+    lost = set(traffic.accepted()) - set(Delivered(broker).numbers)
+    assert len(lost) <= counters["possibly_lost_qos0"]
+
+
+def test_a_broker_that_hangs_loses_and_doubles_nothing_of_qos_2(
+    environment: Environment,
+) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(
+        environment, broker, keepalive=5, connect_timeout=2
+    )
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    with traffic.flowing(RATE, qos=[2]) as flow:
+        flow.wait(RATE)
+        broker.pause()
+        kamailio.wait_for_log("the broker did not answer PINGREQ")
+        broker.resume()
+        ledger.wait_connected()
+        flow.wait(RATE)
+    ledger.wait_delivered()
+
+    counters = ledger.check(traffic)
+    assert counters["disconnects"] == 1
+    delivered = Delivered(broker).numbers
+    assert not duplicates(delivered)
+    assert set(delivered) == set(traffic.accepted())

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brokers that cannot be reached, or refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from kamailio_module.integration_tests.traffic import (
+    CLIENT_ID,
+    Delivered,
+    Ledger,
+    Listening,
+    Traffic,
+    processor_time,
+    start_kamailio,
+    stop_in_time,
+)
+from tools.harness import fake_broker
+from tools.harness.environment import Environment
+from tools.harness.fake_broker import FakeBroker
+from tools.harness.kamailio import Kamailio, Parameter
+from tools.harness.mqtt_packets import ConnectCode
+from tools.harness.network_faults import FullBacklogListener
+
+# A route that must not run where no connection was ever established.
+DISCONNECTED_ROUTE = """
+    event_route[mqtt:disconnected] {
+        xlog("the disconnected route ran\\n");
+    }"""
+
+
+def error_lines(kamailio: Kamailio) -> list[str]:
+    return [
+        line for line in kamailio.log().splitlines() if "ERROR: mqtt" in line
+    ]
+
+
+def test_a_broker_that_is_down_at_the_start(environment: Environment) -> None:
+    broker = environment.broker()
+    broker.kill()
+    kamailio = start_kamailio(environment, broker, children=1)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    traffic.publish(500)
+    ledger.wait_not_reached()
+    assert "Connection refused; next attempt in 1.0 s" in kamailio.log()
+    counters = ledger.check(traffic)
+    assert (counters["connected"], counters["queued_qos1"]) == (0, 500)
+
+    broker.start()
+    ledger.wait_delivered()
+    counters = ledger.check(traffic)
+    assert (counters["connected"], counters["disconnects"]) == (1, 0)
+    assert Delivered(broker).numbers == list(range(1, 501))
+
+
+def closed_port(environment: Environment) -> Listening:
+    broker = FakeBroker()
+    broker.close()
+    return broker
+
+
+def hang_up(environment: Environment) -> Listening:
+    return environment.own(FakeBroker(lambda session: None))
+
+
+def silence(environment: Environment) -> Listening:
+    return environment.own(FakeBroker(fake_broker.silent))
+
+
+def dropped_syn(environment: Environment) -> Listening:
+    return environment.own(FullBacklogListener())
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("unreachable", "reason"),
+    [
+        (closed_port, {False: "Connection refused", True: "Connection refused"}),
+        (
+            hang_up,
+            {
+                False: "the broker closed the connection before CONNACK",
+                True: "TLS: ",
+            },
+        ),
+        (
+            silence,
+            {
+                False: "connect_timeout of 1 s has passed, waiting for CONNACK",
+                True: "connect_timeout of 1 s has passed, waiting for the TLS "
+                "handshake",
+            },
+        ),
+        (
+            dropped_syn,
+            {
+                False: "connect_timeout of 1 s has passed, waiting for name "
+                "resolution or TCP",
+                True: "connect_timeout of 1 s has passed, waiting for name "
+                "resolution or TCP",
+            },
+        ),
+    ],
+)
+def test_a_broker_that_cannot_be_reached(
+    environment: Environment,
+    unreachable: Callable[[Environment], Listening],
+    reason: dict[bool, str],
+    tls: bool,
+) -> None:
+    more: dict[str, Parameter] = {}
+    if tls:
+        more["ca_file"] = str(environment.certificates.ca)
+    kamailio = start_kamailio(
+        environment,
+        unreachable(environment),
+        routes=DISCONNECTED_ROUTE,
+        connect_timeout=1,
+        drain_timeout=500,
+        **more,
+    )
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_not_reached()
+    dispatcher = kamailio.dispatcher_pid()
+    busy = processor_time(dispatcher)
+    traffic.publish(300)
+    ledger.wait_not_reached(2)
+    assert processor_time(dispatcher) - busy < 0.5
+
+    assert ledger.check(traffic)["queued_qos1"] == 300
+    (line,) = error_lines(kamailio)
+    assert reason[tls] in line
+    assert "the disconnected route ran" not in kamailio.log()
+    stop_in_time(kamailio, 0.5)
+
+
+REFUSALS = {
+    ConnectCode.UNACCEPTABLE_PROTOCOL: "unacceptable protocol version",
+    ConnectCode.IDENTIFIER_REJECTED: "identifier rejected",
+    ConnectCode.SERVER_UNAVAILABLE: "broker unavailable",
+    ConnectCode.BAD_CREDENTIALS: "bad user name or password",
+    ConnectCode.NOT_AUTHORIZED: "not authorised",
+}
+BACKED_OFF = (
+    ConnectCode.IDENTIFIER_REJECTED,
+    ConnectCode.BAD_CREDENTIALS,
+    ConnectCode.NOT_AUTHORIZED,
+)
+
+
+@pytest.mark.parametrize("code", list(REFUSALS))
+def test_a_broker_that_refuses(
+    environment: Environment, code: ConnectCode
+) -> None:
+    broker = environment.own(FakeBroker(fake_broker.refuse_connect(code)))
+    kamailio = start_kamailio(
+        environment,
+        broker,
+        routes=DISCONNECTED_ROUTE,
+        username="somebody",
+        password="wrong-word",
+    )
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    traffic.publish(10)
+    ledger.wait_not_reached(3)
+    first, second, third = broker.connection_times()[:3]
+    if code in BACKED_OFF:
+        assert third - second > 1.5 * (second - first)
+    counters = ledger.check(traffic)
+    assert (counters["queued_qos1"], counters["disconnects"]) == (10, 0)
+    (line,) = error_lines(kamailio)
+    assert REFUSALS[code] in line
+    assert "the disconnected route ran" not in kamailio.log()
+    assert "wrong-word" not in kamailio.log()
+
+    if code not in BACKED_OFF:
+        broker.script = fake_broker.healthy
+        ledger.wait_delivered()
+        ledger.check(traffic)
+
+
+def test_a_session_that_is_taken_over_again_and_again(
+    environment: Environment,
+) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    # Connects again by itself, a second after it has lost its connection.
+    rival = environment.mqtt_client(broker, client_id=CLIENT_ID)
+    ledger.wait("the losses", lambda: ledger["disconnects"] == 3)
+    delays = re.findall(r" lost: .*; next attempt in (\S+) s", kamailio.log())
+    assert delays == ["1.0", "2.0", "4.0"]
+    traffic.publish(10)
+    rival.close()
+    ledger.wait_delivered()
+    ledger.check(traffic)
+    assert set(traffic.accepted()) <= set(Delivered(broker).numbers)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the module is that the tests load into Kamailio."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "MQTT_MODULE_UNDER_TEST"
+
+_IN_WORKSPACE = Path("kamailio_module/mqtt.so")
+
+
+def module_under_test() -> Path:
+    """The module that MQTT_MODULE_UNDER_TEST names, else the one that Bazel
+    built: from the runfiles of a Bazel test, from bazel-bin elsewhere."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        candidates = [Path(chosen)]
+    else:
+        # Runfiles mirror the workspace.
+        workspace = Path(__file__).absolute().parents[2]
+        candidates = [
+            workspace / _IN_WORKSPACE,
+            workspace / "bazel-bin" / _IN_WORKSPACE,
+        ]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.absolute()
+    raise AssertionError(
+        f"no module at {' or '.join(map(str, candidates))}: build "
+        f"//kamailio_module:mqtt.so or set {VARIABLE}"
+    )
