@@ -303,6 +303,10 @@ mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal* refusal) {
   });
 }
 
+void mqtt_count_invalid_call(void) {
+  if (module != nullptr) module->state.statistics().refused_invalid.Add();
+}
+
 mqtt_counter mqtt_describe_counter(size_t index) {
   if (index >= module->counters.size()) return {};
   const NamedCounter& counter = module->counters[index];

@@ -104,6 +104,9 @@ mqtt_result mqtt_subscribe(mqtt_bytes topic_filter, int qos,
                            mqtt_refusal *refusal);
 mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal *refusal);
 
+/* Counts a call that the caller refused by itself as MQTT_INVALID. */
+void mqtt_count_invalid_call(void);
+
 typedef enum mqtt_event_kind {
   MQTT_EVENT_CONNECTED,
   MQTT_EVENT_DISCONNECTED,

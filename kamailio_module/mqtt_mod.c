@@ -127,13 +127,22 @@ static int dispatch(void) {
 }
 
 static int child_init(int rank) {
+  sigset_t stop_signals;
+  sigset_t previous;
   int pid;
 
   if (rank != PROC_MAIN) return 0;
+  /* Kamailio's handler loses a signal that reaches the new process before
+   * fork_process() has marked it as a child. */
+  sigemptyset(&stop_signals);
+  sigaddset(&stop_signals, SIGTERM);
+  sigaddset(&stop_signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &stop_signals, &previous);
   /* Not with PROC_RPC: fork_process() would initialize the modules before the
    * process has its configuration, and a failure would return as if the fork
    * had failed in the main process. The socket lets event routes send TCP. */
   pid = fork_process(PROC_NOCHLDINIT, "mqtt dispatcher", 1);
+  sigprocmask(SIG_SETMASK, &previous, NULL);
   if (pid < 0) {
     LM_ERR("could not fork the dispatcher process\n");
     return -1;

@@ -35,6 +35,12 @@ static int answer(const char *function, mqtt_result result,
   return result;
 }
 
+/* For what is refused, and logged, before it reaches the core. */
+static int refuse(void) {
+  mqtt_count_invalid_call();
+  return MQTT_INVALID;
+}
+
 static int publish(const char *function, const str *topic, const str *payload,
                    int qos, const str *options) {
   mqtt_refusal refusal = {""};
@@ -191,20 +197,20 @@ static int script_publish_options(sip_msg_t *msg, char *topic_param,
   if (evaluate_into(topic_buffer, sizeof(topic_buffer), msg,
                     (fparam_t *)topic_param, &publish_parameters[0],
                     &topic) < 0) {
-    return MQTT_INVALID;
+    return refuse();
   }
   qos = evaluate_qos(msg, (fparam_t *)qos_param, &publish_parameters[2]);
-  if (qos < 0) return MQTT_INVALID;
+  if (qos < 0) return refuse();
   if (options_param != NULL &&
       evaluate_into(options_buffer, sizeof(options_buffer), msg,
                     (fparam_t *)options_param, &publish_parameters[3],
                     &options) < 0) {
-    return MQTT_INVALID;
+    return refuse();
   }
   /* The last one needs no copy. */
   if (evaluate(msg, (fparam_t *)payload_param, &publish_parameters[1],
                &payload) < 0) {
-    return MQTT_INVALID;
+    return refuse();
   }
   return publish("mqtt_publish", &topic, &payload, qos, &options);
 }
@@ -231,7 +237,7 @@ static int script_subscribe(sip_msg_t *msg, char *topic_param,
 
   if (qos < 0 || evaluate(msg, (fparam_t *)topic_param,
                           &subscribe_parameters[0], &topic) < 0) {
-    return MQTT_INVALID;
+    return refuse();
   }
   return subscribe("mqtt_subscribe", &topic, qos);
 }
@@ -250,7 +256,7 @@ static int script_unsubscribe(sip_msg_t *msg, char *topic_param, char *unused) {
 
   (void)unused;
   if (evaluate(msg, (fparam_t *)topic_param, &unsubscribe_topic, &topic) < 0) {
-    return MQTT_INVALID;
+    return refuse();
   }
   return unsubscribe("mqtt_unsubscribe", &topic);
 }

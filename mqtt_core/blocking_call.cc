@@ -58,18 +58,13 @@ absl::StatusOr<std::shared_ptr<BlockingCall>> BlockingCall::Start(
       new BlockingCall(loop, std::move(work), std::move(done)));
   auto thread_reference = std::make_unique<std::shared_ptr<BlockingCall>>(call);
 
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread;
-  const int error =
-      pthread_create(&thread, &attributes, &ThreadMain, thread_reference.get());
+  const int error = pthread_create(&call->thread_, nullptr, &ThreadMain,
+                                   thread_reference.get());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
   if (error != 0) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "cannot start a thread: ", std::generic_category().message(error)));
@@ -84,6 +79,7 @@ BlockingCall::BlockingCall(EventLoop* loop, Function work, Function done)
 void BlockingCall::Abandon() {
   std::lock_guard<std::mutex> lock(mutex_);
   abandoned_ = true;
+  pthread_detach(thread_);
   if (!interrupter_.has_value()) return;
   const struct itimerspec schedule = {kInterruptInterval, kAtOnce};
   timer_settime(*interrupter_, 0, &schedule, nullptr);
@@ -129,6 +125,7 @@ void BlockingCall::Finish() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (abandoned_) return;
   }
+  pthread_join(thread_, nullptr);  // it has posted this as its last deed
   done_();
 }
 

@@ -8,6 +8,7 @@
 #ifndef MQTT_CORE_BLOCKING_CALL_H_
 #define MQTT_CORE_BLOCKING_CALL_H_
 
+#include <pthread.h>
 #include <time.h>
 
 #include <memory>
@@ -26,8 +27,9 @@ class BlockingCall : public std::enable_shared_from_this<BlockingCall> {
   using Function = absl::AnyInvocable<void()>;
 
   // Runs `work` on a new thread, with all signals blocked but SIGURG, and then
-  // `done` on the loop. Fails where the system gives no thread. The first call
-  // installs a handler for SIGURG, which does nothing.
+  // `done` on the loop, when the thread is gone. Fails where the system gives
+  // no thread. The first call installs a handler for SIGURG, which does
+  // nothing.
   static absl::StatusOr<std::shared_ptr<BlockingCall>> Start(EventLoop* loop,
                                                              Function work,
                                                              Function done);
@@ -36,7 +38,8 @@ class BlockingCall : public std::enable_shared_from_this<BlockingCall> {
 
   // From here on `done` does not run, the loop is not used, and what blocks in
   // `work` is interrupted (EINTR) again and again until it returns. What can't
-  // be interrupted, getaddrinfo(3) above all, runs to its end.
+  // be interrupted, getaddrinfo(3) above all, runs to its end. Once at most,
+  // and not after `done`; one of the two happens to every call.
   void Abandon();
 
   // Whether the thread is done with `work`, which is destroyed by then.
@@ -52,6 +55,7 @@ class BlockingCall : public std::enable_shared_from_this<BlockingCall> {
   EventLoop* const loop_;
   Function work_;  // the new thread's
   Function done_;  // the loop's
+  pthread_t thread_;
 
   mutable std::mutex mutex_;
   bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;

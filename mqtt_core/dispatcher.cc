@@ -98,6 +98,7 @@ void Dispatcher::BeginStop() {
 
 void Dispatcher::FinishStop() {
   intake_.Close();
+  loss_log_.Flush();
   const size_t not_run = inbound_.Close();
   if (not_run > 0) {
     log_->Warning(absl::StrCat("stopped with ", not_run,

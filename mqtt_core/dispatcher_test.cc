@@ -26,7 +26,9 @@
 namespace kamailio_mqtt {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 constexpr std::chrono::seconds kDeadline(30);
 
@@ -282,6 +284,34 @@ TEST_F(DispatcherTest, StopCountsWhatWasNotHandled) {
   EXPECT_TRUE(dropped);
   end_route.set_value();
   script_thread_.join();
+}
+
+TEST_F(DispatcherTest, StopSaysWhatWasDroppedBefore) {
+  options_.inbound.max_messages = 1;
+  std::promise<void> route_started;
+  std::promise<void> end_route;
+  script_.on_event = [&](const ScriptEvent& event) {
+    if (absl::holds_alternative<ConnectedEvent>(event)) {
+      route_started.set_value();
+      end_route.get_future().wait();
+    }
+    return RunStatus::kDone;
+  };
+  StartDispatcher();
+  Accept();
+  route_started.get_future().wait();
+  OnNetworkThread([this] {
+    for (const char* payload : {"one", "two", "three", "four"}) {
+      client_.Deliver({"topic", payload, Qos::kAtMostOnce});
+    }
+  });
+  Stop();
+  end_route.set_value();
+  script_thread_.join();
+  EXPECT_THAT(log_.lines(LogLevel::kWarning),
+              Contains(StartsWith("1 message(s) from the broker dropped")));
+  EXPECT_THAT(log_.lines(LogLevel::kWarning),
+              Contains(StartsWith("2 message(s) from the broker dropped")));
 }
 
 TEST_F(DispatcherTest, TheNetworkThreadBlocksEverySignal) {

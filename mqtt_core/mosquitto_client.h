@@ -98,6 +98,7 @@ class MosquittoClient final : public MqttClient {
   absl::StatusOr<PacketId> Submitting(Submit submit);
   void FinishSubmitting();
   void SetCork(bool on);
+  void AcknowledgeSegments();
   void ContinueDisconnect();
   void End(DisconnectReason reason);
   void Finish();
@@ -112,6 +113,7 @@ class MosquittoClient final : public MqttClient {
   std::shared_ptr<BlockingCall> call_;  // while kResolving
   std::vector<std::shared_ptr<BlockingCall>> stuck_calls_;
   std::shared_ptr<MosquittoConnection> connection_;  // unless kIdle
+  MosquittoConnection::TlsContext tls_context_;      // for the next one
   absl::optional<DisconnectReason> end_;             // while kEnding
   // On the socket, or its duplicate while kLingering.
   std::unique_ptr<IoWatch> watch_;

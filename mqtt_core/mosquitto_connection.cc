@@ -9,11 +9,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -32,9 +30,6 @@ namespace {
 // waiting by a flood.
 constexpr int kMaxPacketsPerRead = 256;
 constexpr size_t kMaxEventsPerRead = 256;
-
-// Reads without a packet before a large one is suspected.
-constexpr int kSuspiciousReads = 2;
 
 constexpr size_t kMaxErrorLines = 8;
 
@@ -95,12 +90,19 @@ class MosquittoConnection::AlertReader {
   const int descriptor_;
 };
 
+void MosquittoConnection::TlsContextDeleter::operator()(
+    SSL_CTX* context) const {
+  SSL_CTX_free(context);
+}
+
 MosquittoConnection::MosquittoConnection(const Settings& settings,
-                                         const std::string& client_id)
+                                         const std::string& client_id,
+                                         TlsContext tls_context)
     : settings_(settings),
       client_id_(client_id),
       ping_response_line_(
-          absl::StrCat("Client ", client_id, " received PINGRESP")) {}
+          absl::StrCat("Client ", client_id, " received PINGRESP")),
+      tls_context_(std::move(tls_context)) {}
 
 MosquittoConnection::~MosquittoConnection() { mosquitto_destroy(handle_); }
 
@@ -167,7 +169,26 @@ absl::Status MosquittoConnection::Configure() {
   return status;
 }
 
+// The library makes the first one, and initialises itself with that; what the
+// settings say it sets again for each connection. The certificates to trust
+// would only become more.
+void MosquittoConnection::ReuseTlsContext() {
+  X509_STORE* const no_certificates = X509_STORE_new();
+  if (no_certificates == nullptr) return;
+  SSL_CTX_set_cert_store(tls_context_.get(), no_certificates);
+  mosquitto_void_option(handle_, MOSQ_OPT_SSL_CTX, tls_context_.get());
+  mosquitto_int_option(handle_, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 1);
+}
+
+// Before the library frees it with the connection.
+void MosquittoConnection::KeepTlsContext() {
+  if (tls_context_ != nullptr || ssl() == nullptr) return;
+  tls_context_.reset(SSL_get_SSL_CTX(ssl()));
+  SSL_CTX_up_ref(tls_context_.get());
+}
+
 absl::Status MosquittoConnection::ConfigureTls() {
+  if (tls_context_ != nullptr) ReuseTlsContext();
   const TlsSettings& tls = settings_.tls;
   errno = 0;
   if (mosquitto_tls_set(handle_, OrNull(tls.ca_file), OrNull(tls.ca_path),
@@ -249,11 +270,6 @@ void MosquittoConnection::Read() {
     ContinueTlsHandshake();
     return;
   }
-  int available = 0;
-  if (idle_reads_ >= kSuspiciousReads) {
-    ioctl(descriptor(), FIONREAD, &available);
-  }
-  packet_seen_ = false;
   for (int i = 0; i < kMaxPacketsPerRead; ++i) {
     errno = 0;
     const int code = mosquitto_loop_read(handle_, 1);
@@ -267,20 +283,6 @@ void MosquittoConnection::Read() {
     }
     if (errno == EAGAIN && !HasBufferedInput()) break;
     if (published_.size() + events_.size() >= kMaxEventsPerRead) break;
-  }
-
-  if (packet_seen_) {
-    idle_reads_ = 0;
-    idle_bytes_ = 0;
-  } else {
-    ++idle_reads_;
-    idle_bytes_ += static_cast<size_t>(available);
-    if (idle_bytes_ > kMaxInboundPacket) {
-      End({DisconnectKind::kProtocolError,
-           absl::StrCat("the broker sends a packet of more than ",
-                        kMaxInboundPacket >> 20, " MiB")});
-      return;
-    }
   }
   UpdateLogCallback();
 }
@@ -461,15 +463,14 @@ std::string MosquittoConnection::ExplainTls() const {
 }
 
 void MosquittoConnection::UpdateLogCallback() {
-  const bool wanted = connack_code_ != 0 || in_keep_alive_check_ ||
-                      ping_outstanding_ || idle_reads_ >= kSuspiciousReads;
+  const bool wanted =
+      connack_code_ != 0 || in_keep_alive_check_ || ping_outstanding_;
   if (wanted == has_log_callback_) return;
   has_log_callback_ = wanted;
   mosquitto_log_callback_set(handle_, wanted ? &OnLog : nullptr);
 }
 
 void MosquittoConnection::OnConnack(struct mosquitto*, void* self, int code) {
-  Self(self)->packet_seen_ = true;
   if (Self(self)->connack_code_ >= 0) {
     Self(self)->protocol_violated_ = true;
     return;
@@ -481,26 +482,22 @@ void MosquittoConnection::OnConnack(struct mosquitto*, void* self, int code) {
 
 void MosquittoConnection::OnPublish(struct mosquitto*, void* self,
                                     int packet_id) {
-  Self(self)->packet_seen_ = true;
   Self(self)->published_.push_back(static_cast<PacketId>(packet_id));
 }
 
 void MosquittoConnection::OnSuback(struct mosquitto*, void* self, int packet_id,
                                    int, const int* granted) {
-  Self(self)->packet_seen_ = true;
   Self(self)->events_.push_back(
       Subscribed{static_cast<PacketId>(packet_id), granted[0]});
 }
 
 void MosquittoConnection::OnUnsuback(struct mosquitto*, void* self,
                                      int packet_id) {
-  Self(self)->packet_seen_ = true;
   Self(self)->events_.push_back(Unsubscribed{static_cast<PacketId>(packet_id)});
 }
 
 void MosquittoConnection::OnMessage(struct mosquitto*, void* self,
                                     const struct mosquitto_message* message) {
-  Self(self)->packet_seen_ = true;
   InboundMessage inbound;
   inbound.topic = message->topic;
   if (message->payloadlen > 0) {
@@ -516,6 +513,7 @@ void MosquittoConnection::OnMessage(struct mosquitto*, void* self,
 void MosquittoConnection::OnLog(struct mosquitto*, void* user_data, int level,
                                 const char* line) {
   MosquittoConnection* const self = Self(user_data);
+  self->KeepTlsContext();
   if (level == MOSQ_LOG_ERR) {
     if (self->error_lines_.size() < kMaxErrorLines) {
       self->error_lines_.push_back(line);
@@ -527,7 +525,6 @@ void MosquittoConnection::OnLog(struct mosquitto*, void* user_data, int level,
   } else if (level == MOSQ_LOG_DEBUG && self->in_keep_alive_check_) {
     self->ping_outstanding_ = true;
   } else if (level == MOSQ_LOG_DEBUG) {
-    self->packet_seen_ = true;
     // The first line says that it sends CONNECT, which is not written yet.
     if (self->connack_code_ < 0 && self->ssl() != nullptr &&
         self->alert_reader_ == nullptr) {

@@ -7,15 +7,18 @@
 // What comes in is collected, not called back: the library does not bear being
 // called from its callbacks.
 //
+// Memory: the library takes packets up to MQTT's limit of 256 MiB and holds the
+// payload of the one that it delivers twice; it has no option to refuse them.
+//
 // Thread safety: one thread at a time. Connect() may run on a thread of its
 // own; all else is for the loop's.
 #ifndef MQTT_CORE_MOSQUITTO_CONNECTION_H_
 #define MQTT_CORE_MOSQUITTO_CONNECTION_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +32,7 @@
 // libmosquitto's and OpenSSL's.
 struct mosquitto;
 struct mosquitto_message;
+struct ssl_ctx_st;
 struct ssl_st;
 
 namespace kamailio_mqtt {
@@ -49,12 +53,18 @@ class MosquittoConnection {
   using Event = absl::variant<Connected, Subscribed, Unsubscribed,
                               InboundMessage, PingResponse>;
 
-  // The broker's packets may be as large as the queue that takes the messages
-  // on; the protocol's 256 MiB, three times over, are not for the taking.
-  static constexpr size_t kMaxInboundPacket = 64 << 20;
+  // What OpenSSL keeps for connections of the same settings. Making one is
+  // costly: beside Kamailio's tls module, Kamailio 5.6 takes each for some
+  // 25 kB of shared memory that are gone for ever.
+  struct TlsContextDeleter {
+    void operator()(ssl_ctx_st* context) const;
+  };
+  using TlsContext = std::unique_ptr<ssl_ctx_st, TlsContextDeleter>;
 
-  // `settings` are valid.
-  MosquittoConnection(const Settings& settings, const std::string& client_id);
+  // `settings` are valid. `tls_context` is from a connection of the same
+  // settings, or null.
+  MosquittoConnection(const Settings& settings, const std::string& client_id,
+                      TlsContext tls_context);
   ~MosquittoConnection();
   MosquittoConnection(const MosquittoConnection&) = delete;
   MosquittoConnection& operator=(const MosquittoConnection&) = delete;
@@ -71,6 +81,8 @@ class MosquittoConnection {
   // The socket, or -1.
   int descriptor() const;
   bool IsTlsHandshaking() const;
+  // For the next connection, once this one has ended. May be null.
+  TlsContext TakeTlsContext() { return std::move(tls_context_); }
   // "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS.
   std::string TlsDescription() const;
 
@@ -118,6 +130,8 @@ class MosquittoConnection {
   absl::Status ConfigureTls();
   struct ssl_st* ssl() const;
 
+  void ReuseTlsContext();
+  void KeepTlsContext();
   void ContinueTlsHandshake();
   absl::StatusOr<PacketId> Submitted(int code, int packet_id);
   // Ends the connection by what a call of the library has returned, and errno.
@@ -131,6 +145,7 @@ class MosquittoConnection {
   const Settings settings_;
   const std::string client_id_;
   const std::string ping_response_line_;  // in the library's log
+  TlsContext tls_context_;
   struct mosquitto* handle_ = nullptr;
   absl::optional<DisconnectReason> end_;
 
@@ -141,11 +156,6 @@ class MosquittoConnection {
   bool in_keep_alive_check_ = false;
   std::vector<PacketId> published_;
   std::vector<Event> events_;
-
-  // Reads that did not complete a packet, and what they read at least.
-  bool packet_seen_ = false;
-  int idle_reads_ = 0;
-  size_t idle_bytes_ = 0;
 
   // From CONNECT to CONNACK, with TLS.
   std::unique_ptr<AlertReader> alert_reader_;

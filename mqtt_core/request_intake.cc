@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@ constexpr size_t kBatch = 256;
 
 // When to look again at a record that its producer has not finished.
 constexpr Duration kUnfinishedRetry = std::chrono::milliseconds(2);
+constexpr int kCloseAttempts = 50;
 
 }  // namespace
 
@@ -39,7 +41,14 @@ RequestIntake::~RequestIntake() { loop_->SetSleepGate(nullptr); }
 
 void RequestIntake::Close() {
   state_->variables().intake.store(IntakeState::kClosed);
-  while (Drain()) {
+  // A worker that is being stopped as well may be in the middle of a record:
+  // it finishes or dies, and either lets go of what is behind.
+  for (int attempt = 0; attempt < kCloseAttempts; ++attempt) {
+    while (Drain()) {
+    }
+    if (!unfinished_timer_->IsRunning()) return;
+    unfinished_timer_->Stop();
+    std::this_thread::sleep_for(kUnfinishedRetry);
   }
 }
 
@@ -62,15 +71,14 @@ bool RequestIntake::Drain() {
       !unfinished_timer_->IsRunning()) {
     unfinished_timer_->Start(kUnfinishedRetry);
   }
-  ReportTorn();
+  ReportLosses();
   return result.next == RequestRingReader::Next::kRecord;
 }
 
 void RequestIntake::Handle(absl::string_view record) {
   const absl::optional<Request> request = DecodeRequest(record);
   if (!request.has_value()) {
-    log_->Error("dropped a request that makes no sense: shared memory was "
-                "overwritten");
+    log_->Error("dropped a request that makes no sense");
     return;
   }
   std::string topic(request->topic);
@@ -88,15 +96,19 @@ void RequestIntake::Handle(absl::string_view record) {
   }
 }
 
-void RequestIntake::ReportTorn() {
+void RequestIntake::ReportLosses() {
   const RequestRing::Counters counters = state_->ring().counters();
-  const auto torn = static_cast<int64_t>(counters.torn + counters.damaged);
-  const int64_t reported = state_->statistics().torn.Get();
-  if (torn == reported) return;
-  state_->statistics().torn.Set(torn);
-  log_->Warning(absl::StrCat(torn - reported,
-                             " request(s) not taken: the process was killed "
-                             "while it wrote them"));
+  Report(counters.torn, &torn_, "the process was killed while it wrote them");
+  Report(counters.damaged, &damaged_, "shared memory was overwritten");
+  state_->statistics().torn.Set(static_cast<int64_t>(torn_ + damaged_));
+}
+
+void RequestIntake::Report(uint64_t lost, uint64_t* reported,
+                           absl::string_view why) {
+  if (lost == *reported) return;
+  log_->Warning(
+      absl::StrCat(lost - *reported, " request(s) not taken: ", why));
+  *reported = lost;
 }
 
 }  // namespace kamailio_mqtt

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ BENCHMARK(BM_Drain)->Arg(64)->Arg(256)->Arg(1024);
 
 [[noreturn]] void Produce(RequestRing* ring, Wakeup* wakeup,
                           const std::string& record) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // Should the benchmark be interrupted.
   for (;;) {
     const RequestRing::PushResult result = ring->TryPush({record});
     wakeup->Notify();

@@ -7,6 +7,7 @@
 #define MQTT_CORE_TESTING_FORKED_PROCESS_H_
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,9 +21,14 @@ namespace kamailio_mqtt {
 
 class ForkedProcess {
  public:
-  // Forks; the child runs `body` and exits with 0.
-  explicit ForkedProcess(const std::function<void()>& body) : pid_(fork()) {
+  // Forks; the child runs `body` and exits with 0.  It is killed if the test
+  // itself is, by a time limit say, and so leaves nothing behind.
+  explicit ForkedProcess(const std::function<void()>& body) {
+    const pid_t test = getpid();
+    pid_ = fork();
     if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != test) _exit(1);
       body();
       _exit(0);
     }

@@ -118,17 +118,12 @@ void ScriptedServer::Receive() {
 }
 
 void ScriptedServer::Send(absl::string_view bytes) {
-  EXPECT_FALSE(SendFails(bytes));
-}
-
-bool ScriptedServer::SendFails(absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t size =
         send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (size < 0) return true;
+    ASSERT_GT(size, 0);
     bytes.remove_prefix(static_cast<size_t>(size));
   }
-  return false;
 }
 
 void ScriptedServer::StopReading() { connection_watch_->WaitFor(false, false); }

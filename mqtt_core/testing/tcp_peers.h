@@ -2,7 +2,7 @@
 
 // Servers on 127.0.0.1 that do not behave like one.
 //
-// Thread safety: each on one thread, save Send() and SendFails().
+// Thread safety: each on one thread, save Send().
 #ifndef MQTT_CORE_TESTING_TCP_PEERS_H_
 #define MQTT_CORE_TESTING_TCP_PEERS_H_
 
@@ -65,8 +65,6 @@ class ScriptedServer {
 
   // Blocks until the kernel has taken it all. On any thread.
   void Send(absl::string_view bytes);
-  // The same, where the client may have closed the connection.
-  bool SendFails(absl::string_view bytes);
   void StopReading();
   void StartReading();
   void Close();
