@@ -8,17 +8,15 @@ import pytest
 
 from kamailio_module.integration_tests.traffic import (
     CLIENT_ID,
-    EVERY_QOS,
     NUMBERS,
-    Delivered,
-    Ledger,
     Traffic,
     arrived_until_now,
-    duplicates,
-    resident_memory,
     start_kamailio,
 )
+from tools.harness.delivered import Delivered, duplicates
 from tools.harness.environment import Environment
+from tools.harness.ledger import EVERY_QOS, Ledger
+from tools.harness.process import resident_memory
 from tools.harness.tcp_proxy import TcpProxy
 
 RATE = 600  # Messages a second.

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from kamailio_module.integration_tests.traffic import (
-    Delivered,
-    Ledger,
     Traffic,
-    processor_time,
     start_kamailio,
     stop_in_time,
 )
 from tools.harness import private_network
+from tools.harness.delivered import Delivered
 from tools.harness.environment import Environment
+from tools.harness.ledger import Ledger
 from tools.harness.network_faults import SilentDnsServer
+from tools.harness.process import processor_time
 
 DNS_PORT = 53
 

@@ -9,15 +9,15 @@ import time
 import pytest
 
 from kamailio_module.integration_tests.traffic import (
-    Delivered,
-    Ledger,
     Traffic,
-    resident_memory,
     start_kamailio,
 )
 from tools.harness.broker import Broker
+from tools.harness.delivered import Delivered
 from tools.harness.environment import Environment
 from tools.harness.kamailio import Kamailio
+from tools.harness.ledger import Ledger
+from tools.harness.process import resident_memory
 
 
 @pytest.fixture(name="broker")

@@ -14,16 +14,6 @@ from tools.harness.sip import SipClient, SipResponse
 
 CLIENT_ID = "kamailio"
 
-# Event routes that echo what arrives on "in".
-ECHO = """
-event_route[mqtt:connected] {
-    mqtt_subscribe("in", 2);
-}
-event_route[mqtt:message] {
-    mqtt_publish("out", "$mqtt(msg)", "$mqtt(qos)");
-}
-"""
-
 
 class Listening(Protocol):
     """Anything that takes the place of a broker."""
@@ -93,3 +83,11 @@ class Scene:
         self.kamailio.start()
         self.broker.wait_for_client(CLIENT_ID)
         self.sip = environment.sip_client(self.kamailio)
+
+    def mqtt_log(self) -> str:
+        """What the module has logged."""
+        return "".join(
+            line
+            for line in self.kamailio.log().splitlines(keepends=True)
+            if ": mqtt" in line
+        )

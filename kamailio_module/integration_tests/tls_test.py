@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -28,6 +28,7 @@ from tools.harness.kamailio import (
     Parameter,
     modparam,
 )
+from tools.harness.ledger import Ledger
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.ports import free_port
 from tools.harness.process import Process
@@ -525,34 +526,40 @@ def options_over_tls(certificates: Certificates, port: int) -> str:
         return tls.makefile().readline().strip()
 
 
+def beside_the_tls_module(
+    certificates: Certificates, port: int, *, tls_first: bool = True
+) -> dict[str, Any]:
+    """For KamailioConfiguration; `port` is for SIP over TLS."""
+    lines = [
+        modparam("tls_method", "TLSv1.2+", "tls"),
+        modparam("certificate", str(certificates.certificate("server")), "tls"),
+        modparam("private_key", str(certificates.private_key("server")), "tls"),
+    ]
+    if not tls_first:
+        lines.insert(0, 'loadmodule "tls.so"')
+    return {
+        "tcp": True,
+        "global_parameters": f"""
+            enable_tls=yes
+            listen=tls:127.0.0.1:{port}""",
+        "modules": ["tls"] if tls_first else [],
+        "routes": "\n".join([*lines, ECHO]),
+    }
+
+
 @pytest.mark.parametrize("tls_first", [True, False])
-def test_beside_the_tls_module(
+def test_sip_and_mqtt_over_tls(
     environment: Environment, certificates: Certificates, tls_first: bool
 ) -> None:
     broker = Mosquitto()(environment, certificates, free_port())
-    sips_port = free_port()
-    tls_parameters = [
-        modparam(name, value, "tls")
-        for name, value in (
-            ("tls_method", "TLSv1.2+"),
-            ("certificate", str(certificates.certificate("server"))),
-            ("private_key", str(certificates.private_key("server"))),
-        )
-    ]
+    sip_port = free_port()
     kamailio = environment.kamailio(
         KamailioConfiguration(
             parameters=module_parameters(certificates, broker.port, TRUSTING),
-            tcp=True,
-            global_parameters=f"""
-                enable_tls=yes
-                listen=tls:127.0.0.1:{sips_port}""",
-            modules=["tls"] if tls_first else [],
-            routes="\n".join(
-                ([] if tls_first else ['loadmodule "tls.so"'])
-                + tls_parameters
-                + [ECHO]
-            ),
             request_route='mqtt_publish("out", "$proto", 1);',
+            **beside_the_tls_module(
+                certificates, sip_port, tls_first=tls_first
+            ),
         )
     )
     kamailio.start()
@@ -560,7 +567,7 @@ def test_beside_the_tls_module(
         broker.wait_for_subscription("in")
         client = mqtt_client(environment, certificates, broker)
         client.subscribe("out")
-        response = options_over_tls(certificates, sips_port)
+        response = options_over_tls(certificates, sip_port)
         assert response == "SIP/2.0 200 OK"
         assert client.wait_message().payload == b"tls"
         client.publish("in", "echo")
@@ -569,3 +576,21 @@ def test_beside_the_tls_module(
         broker.stop()
         broker.start()
     assert kamailio.stop() == 0
+
+
+def test_attempts_use_up_no_shared_memory(
+    environment: Environment, certificates: Certificates
+) -> None:
+    broker = Mosquitto("expired")(environment, certificates, free_port())
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=module_parameters(certificates, broker.port, TRUSTING),
+            **beside_the_tls_module(certificates, free_port()),
+        )
+    )
+    kamailio.start()
+    ledger = Ledger(kamailio)
+    ledger.wait_not_reached(2)
+    before = kamailio.shared_memory_used()
+    ledger.wait_not_reached(5)
+    assert kamailio.shared_memory_used() - before < 2000

@@ -1,30 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbered messages from SIP requests through a Kamailio to a broker, counted
-at both ends, and the ledger in between that must account for each of them."""
+"""Numbered messages from SIP requests, through a Kamailio to a broker."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import itertools
-import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from tools.harness.broker import Broker
+from tools.harness import fake_broker
 from tools.harness.environment import Environment
+from tools.harness.fake_broker import FakeBroker
 from tools.harness.kamailio import Kamailio, KamailioConfiguration, Parameter
 from tools.harness.mqtt_client import MqttClient
+from tools.harness.network_faults import FullBacklogListener
 from tools.harness.sip import SipResponse
 from tools.harness.waiting import wait_for
 
 CLIENT_ID = "kamailio"
-
-EVERY_QOS = (0, 1, 2)
 
 # Results of mqtt_publish.
 ACCEPTED = 1
@@ -46,6 +41,23 @@ class Listening(Protocol):
 
     host: str
     port: int
+
+
+def closed_port(_: Environment) -> Listening:
+    """A broker that is not there."""
+    broker = FakeBroker()
+    broker.close()
+    return broker
+
+
+def silence(environment: Environment) -> Listening:
+    """A broker that accepts connections and never answers."""
+    return environment.own(FakeBroker(fake_broker.silent))
+
+
+def dropped_syn(environment: Environment) -> Listening:
+    """A broker that does not even accept connections."""
+    return environment.own(FullBacklogListener())
 
 
 def start_kamailio(
@@ -163,6 +175,12 @@ class Traffic:
         """The numbers that found the queue full."""
         return self._numbers(QUEUE_FULL, None)
 
+    def accepted_count(self, qos: int) -> int:
+        return len(self.accepted(qos))
+
+    def refused_count(self) -> int:
+        return len(self.refused())
+
     def _record(self, responses: list[SipResponse]) -> None:
         for response in responses:
             assert response.latency < self._LONGEST_LATENCY
@@ -178,123 +196,6 @@ class Traffic:
         )
 
 
-class Ledger:
-    """The statistics of a Kamailio's module."""
-
-    _DROPPED = (
-        "dropped_ttl",
-        "dropped_oldest",
-        "dropped_invalid",
-        "dropped_shutdown",
-    )
-
-    def __init__(self, kamailio: Kamailio) -> None:
-        self._kamailio = kamailio
-
-    def read(self) -> dict[str, int]:
-        answer = self._kamailio.rpc("stats.get_statistics", "mqtt:")
-        return {
-            name: int(value)
-            for name, value in re.findall(r"mqtt:(\w+) = (-?\d+)", answer)
-        }
-
-    def __getitem__(self, name: str) -> int:
-        """A counter, or the sum of those by QoS."""
-        counters = self.read()
-        if name in counters:
-            return counters[name]
-        return sum(counters[f"{name}_qos{qos}"] for qos in EVERY_QOS)
-
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Waits for a condition, which compares counters."""
-        self._kamailio.process.wait_until(condition, what)
-
-    def wait_connected(self) -> None:
-        self.wait("a connection", lambda: self["connected"] == 1)
-
-    def wait_not_reached(self, attempts: int = 1) -> None:
-        self.wait(
-            f"{attempts} failed attempts to connect",
-            lambda: self["connect_failures"] >= attempts,
-        )
-
-    def wait_delivered(self) -> None:
-        self.wait("an empty queue", lambda: self["queued"] == 0)
-
-    def check(self, traffic: Traffic) -> dict[str, int]:
-        """Asserts that every message is accounted for, once the counters are
-        at rest; returns them."""
-        counters = self._at_rest()
-        for qos in EVERY_QOS:
-            of_qos = {
-                name.removesuffix(f"_qos{qos}"): value
-                for name, value in counters.items()
-                if name.endswith(f"_qos{qos}")
-            }
-            confirmed, other = "acknowledged", "written"
-            if qos == 0:
-                confirmed, other = other, confirmed
-            assert of_qos["accepted"] == len(traffic.accepted(qos)), of_qos
-            assert of_qos["accepted"] == (
-                of_qos[confirmed]
-                + of_qos["queued"]
-                + sum(of_qos[name] for name in self._DROPPED)
-                + of_qos["possibly_lost"]
-            ), of_qos
-            assert of_qos[other] == 0
-        assert counters["refused_queue_full"] == len(traffic.refused())
-        assert counters["torn"] == 0
-        return counters
-
-    def _at_rest(self) -> dict[str, int]:
-        """The counters, once two looks in a row see the same."""
-        looks = [self.read()]
-
-        def same() -> bool:
-            looks.append(self.read())
-            return looks[-1] == looks[-2]
-
-        wait_for(same, "the counters to rest")
-        return looks[-1]
-
-
-class Delivered:
-    """The numbers that a mosquitto has taken over from the Kamailio, in order,
-    for each of its lives; its log has them, which survives its death.
-
-    Of QoS 2, these are the ones that were released (PUBREL).
-    """
-
-    _LINE = re.compile(
-        r" mosquitto version \S+ (?P<start>starting)$"
-        rf"|New client connected \S+ \S+ as {CLIENT_ID} \(p2, c(?P<clean>\d)"
-        rf"|Received PUBLISH from {CLIENT_ID} "
-        r"\(d\d, q(?P<qos>\d), r\d, m(?P<id>\d+), 'numbers/(?P<number>\d+)'"
-        rf"|Received PUBREL from {CLIENT_ID} \(Mid: (?P<released>\d+)\)",
-        re.MULTILINE,
-    )
-
-    def __init__(self, broker: Broker) -> None:
-        self.lives: list[list[int]] = []
-        unreleased: dict[str, int] = {}
-        log = broker.process.log_path.read_text(errors="replace")
-        for match in self._LINE.finditer(log):
-            if match["start"]:
-                self.lives.append([])
-            if match["start"] or match["clean"] == "1":
-                unreleased.clear()
-            elif match["released"] in unreleased:
-                self.lives[-1].append(unreleased.pop(match["released"]))
-            elif match["qos"] == "2":
-                unreleased[match["id"]] = int(match["number"])
-            elif match["qos"]:
-                self.lives[-1].append(int(match["number"]))
-
-    @property
-    def numbers(self) -> list[int]:
-        return list(itertools.chain.from_iterable(self.lives))
-
-
 def arrived_until_now(subscriber: MqttClient) -> list[int]:
     """Takes the numbers of all that the broker has delivered so far to a
     client that subscribes to NUMBERS."""
@@ -303,24 +204,3 @@ def arrived_until_now(subscriber: MqttClient) -> list[int]:
     while (topic := subscriber.wait_message().topic) != "numbers/end":
         arrived.append(int(topic.removeprefix("numbers/")))
     return arrived
-
-
-def duplicates(numbers: Iterable[int]) -> set[int]:
-    """Those that are there more than once."""
-    counts = collections.Counter(numbers)
-    return {number for number, count in counts.items() if count > 1}
-
-
-def resident_memory(pid: int) -> int:
-    """Bytes of memory that a process has in use, without what it shares."""
-    status = Path("/proc", str(pid), "status").read_text()
-    match = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
-    assert match is not None
-    return int(match[1]) * 1024
-
-
-def processor_time(pid: int) -> float:
-    """Seconds of processor time that a process has used."""
-    stat = Path("/proc", str(pid), "stat").read_text()
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

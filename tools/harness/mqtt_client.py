@@ -23,7 +23,11 @@ class Message:
 
 
 class MqttClient:
-    """A connected client. Messages arrive in the order of the broker."""
+    """A connected client. Messages arrive in the order of the broker.
+
+    It connects again by itself. Only without `clean_session`, which needs a
+    client_id, does the broker keep its subscriptions meanwhile.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class MqttClient:
         *,
         host: str = "127.0.0.1",
         client_id: str = "",
+        clean_session: bool = True,
         username: str | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
@@ -40,7 +45,9 @@ class MqttClient:
         self._granted: dict[int, tuple[int, ...]] = {}
         self._unsubscribed: set[int] = set()
 
-        self._client = paho.Client(client_id, protocol=paho.MQTTv311)
+        self._client = paho.Client(
+            client_id, clean_session=clean_session, protocol=paho.MQTTv311
+        )
         self._client.max_inflight_messages_set(1000)
         if username is not None:
             self._client.username_pw_set(username, password)

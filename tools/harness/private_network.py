@@ -68,7 +68,7 @@ def _set_up(directory: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
     for name, text in (
-        ("hosts", "127.0.0.1 localhost\n"),
+        ("hosts", f"127.0.0.1 localhost {socket.gethostname()}\n"),
         ("resolv.conf", "nameserver 127.0.0.1\n"),
     ):
         (directory / name).write_text(text)

@@ -9,6 +9,7 @@ where the run itself is killed.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,21 @@ def session_members(session: int) -> list[int]:
         if int(member_of) == session and state not in "ZX":
             members.append(int(entry))
     return members
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of memory that a process has in use, without what it shares."""
+    status = Path("/proc", str(pid), "status").read_text()
+    match = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
+    assert match is not None
+    return int(match[1]) * 1024
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    stat = Path("/proc", str(pid), "stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def kill_session(session: int) -> None:

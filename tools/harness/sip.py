@@ -148,6 +148,14 @@ class SipClient:
             deadline=deadline,
         )
 
+    def take_response(self, call_id: str) -> SipResponse | None:
+        """The final response to a request, where it has come. Both are then
+        forgotten, which a client that sends for hours needs."""
+        response = self._responses.pop(call_id, None)
+        if response is not None:
+            del self._sent_at[call_id]
+        return response
+
     def request(
         self,
         method: str = "OPTIONS",

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who Kamailio is to the broker, and what the broker allows it: user name and
+password, access control, client identifier."""
+
+from __future__ import annotations
+
+import json
+import re
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from kamailio_module.integration_tests.refusal import (
+    DISCONNECTED_ROUTE,
+    check_refused,
+)
+from kamailio_module.integration_tests.scene import CLIENT_ID, at
+from tools.harness.environment import Environment
+from tools.harness.fake_broker import FakeBroker
+from tools.harness.kamailio import Kamailio, KamailioConfiguration
+from tools.harness.ledger import Ledger
+from tools.harness.mqtt_packets import PacketType
+
+USER = "kamailio-user"
+PASSWORD = "supers3cre7-word"
+WRONG_PASSWORD = "wr0ng-word"
+
+# With an access control file, mosquitto grants every subscription and then
+# delivers nothing. This plugin of its own refuses them.
+DYNAMIC_SECURITY = Path(
+    "/usr/lib",
+    sysconfig.get_config_var("MULTIARCH"),
+    "mosquitto_dynamic_security.so",
+)
+SUBSCRIBE_TO_ALLOWED_ONLY = {
+    "defaultACLAccess": {
+        "publishClientSend": True,
+        "publishClientReceive": True,
+        "subscribe": False,
+        "unsubscribe": True,
+    },
+    "roles": [
+        {
+            "rolename": "role",
+            "acls": [
+                {
+                    "acltype": "subscribePattern",
+                    "topic": "allowed/#",
+                    "allow": True,
+                }
+            ],
+        }
+    ],
+    "groups": [{"groupname": "all", "roles": [{"rolename": "role"}]}],
+    "anonymousGroup": "all",
+}
+
+
+def delays(kamailio: Kamailio) -> list[float]:
+    """What the log says of the times until the next attempt, in seconds."""
+    return [
+        float(seconds)
+        for seconds in re.findall(
+            r"mqtt: .*; next attempt in (\S+) s", kamailio.log()
+        )
+    ]
+
+
+# User name and password.
+
+
+def test_right_credentials(environment: Environment) -> None:
+    broker = environment.broker(users={USER: PASSWORD})
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker, username=USER, password=PASSWORD),
+            debug=4,
+        )
+    )
+    kamailio.start()
+    broker.process.wait_for_log(f" as {CLIENT_ID} (p2, c1, k5, u'{USER}')")
+    assert kamailio.stop() == 0
+    assert PASSWORD not in kamailio.log()
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        pytest.param({"username": USER, "password": WRONG_PASSWORD}, id="word"),
+        pytest.param({"username": "x", "password": WRONG_PASSWORD}, id="user"),
+        pytest.param({}, id="none"),
+    ],
+)
+def test_wrong_credentials(
+    environment: Environment, credentials: dict[str, str]
+) -> None:
+    broker = environment.broker(users={USER: PASSWORD})
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker, reconnect_delay=1, **credentials),
+            routes=DISCONNECTED_ROUTE,
+            debug=4,
+        )
+    )
+    kamailio.start()
+    check_refused(kamailio, "not authorised (CONNACK return code 5)")
+    Ledger(kamailio).wait_not_reached(3)
+    assert delays(kamailio)[:3] == [1, 2, 4]
+    assert WRONG_PASSWORD not in kamailio.log()
+
+
+def test_credentials_that_become_right(environment: Environment) -> None:
+    broker = environment.broker(users={USER: "another"})
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(
+                broker, reconnect_delay=1, username=USER, password=PASSWORD
+            )
+        )
+    )
+    kamailio.start()
+    Ledger(kamailio).wait_not_reached()
+    broker.stop()
+    environment.broker(port=broker.port, users={USER: PASSWORD})
+    kamailio.wait_for_log("NOTICE: mqtt: connected to ")
+
+
+# Access control.
+
+
+def test_refused_subscriptions(environment: Environment) -> None:
+    rules = environment.directory / "rules.json"
+    rules.write_text(json.dumps(SUBSCRIBE_TO_ALLOWED_ONLY))
+    broker = environment.broker(
+        options=[
+            f"plugin {DYNAMIC_SECURITY}",
+            f"plugin_opt_config_file {rules}",
+        ]
+    )
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker),
+            routes="""
+            event_route[mqtt:connected] {
+                mqtt_subscribe("forbidden/1", 0);
+                mqtt_subscribe("allowed/in", 0);
+                mqtt_subscribe("forbidden/2", 2);
+            }
+            event_route[mqtt:message] {
+                xlog("received $mqtt(topic)\\n");
+            }""",
+        )
+    )
+    kamailio.start()
+    for number in (1, 2):
+        kamailio.wait_for_log(
+            f'WARNING: mqtt: cannot subscribe to "forbidden/{number}": '
+            "refused by the broker with return code 0x80"
+        )
+    assert Ledger(kamailio)["subscriptions_refused"] == 2
+    client = environment.mqtt_client(broker)
+    client.publish("forbidden/1")
+    client.publish("allowed/in")
+    kamailio.wait_for_log("received allowed/in")
+    assert "received forbidden" not in kamailio.log()
+    assert Ledger(kamailio)["disconnects"] == 0
+
+
+# The client identifier.
+
+
+def test_two_clients_with_one_identifier(environment: Environment) -> None:
+    """They take the session from one another, ever more slowly."""
+    broker = environment.broker()
+    first, second = (
+        environment.kamailio(
+            KamailioConfiguration(parameters=at(broker, reconnect_delay=1))
+        )
+        for _ in range(2)
+    )
+    first.start()
+    broker.wait_for_client(CLIENT_ID)
+    second.start()
+    first.process.wait_until(
+        lambda: len(delays(first)) >= 3, "three sessions lost"
+    )
+    assert delays(first)[:3] == [1, 2, 4]
+    assert delays(second) == [1, 2, 4][: len(delays(second))]
+
+
+def test_the_identifier_on_the_wire(environment: Environment) -> None:
+    broker = environment.own(FakeBroker())
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters={
+                "host": broker.host,
+                "port": broker.port,
+                "id": "sip-1.example/ü",
+            }
+        )
+    )
+    kamailio.start()
+    broker.wait_received(PacketType.CONNECT)
+    (connect,) = broker.connects()
+    assert connect.client_id == "sip-1.example/ü"
+
+
+def test_a_random_identifier_stays(environment: Environment) -> None:
+    broker = environment.own(FakeBroker())
+    parameters = {
+        "host": broker.host,
+        "port": broker.port,
+        "reconnect_delay": 1,
+    }
+    kamailio = environment.kamailio(
+        KamailioConfiguration(parameters=parameters)
+    )
+    kamailio.start()
+    broker.wait_received(PacketType.CONNECT, 1)
+    broker.cut()
+    broker.wait_received(PacketType.CONNECT, 2)
+    other = environment.kamailio(KamailioConfiguration(parameters=parameters))
+    other.start()
+    broker.wait_received(PacketType.CONNECT, 3)
+    first, again, others = (each.client_id for each in broker.connects())
+    assert first == again != others
