@@ -23,9 +23,11 @@ namespace {
 
 std::string MakeClientId(const Settings& settings) {
   if (settings.id.has_value()) return *settings.id;
+  // 23 letters and digits: every broker takes that (MQTT 3.1.1
+  // section 3.1.3.1).
   std::random_device random;
-  return absl::StrCat("kamailio-", absl::Hex(random(), absl::kZeroPad8),
-                      absl::Hex(random(), absl::kZeroPad8));
+  return absl::StrCat("kamailio", absl::Hex(random(), absl::kZeroPad8),
+                      absl::Hex(random() & 0xFFFFFFF, absl::kZeroPad7));
 }
 
 }  // namespace
@@ -91,13 +93,7 @@ void MosquittoClient::Abort(DisconnectReason reason) {
 
 absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Publish(
     const Message& message) {
-  return Submitting([&] {
-    absl::StatusOr<PacketId> packet_id = connection_->Publish(message);
-    if (packet_id.ok() && message.qos == Qos::kExactlyOnce) {
-      exactly_once_in_flight_.push_back(*packet_id);
-    }
-    return packet_id;
-  });
+  return Submitting([&] { return connection_->Publish(message); });
 }
 
 absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Subscribe(
@@ -236,14 +232,7 @@ void MosquittoClient::Settle() {
 
 void MosquittoClient::DeliverEvents() {
   connection_->TakePublished(&published_);
-  for (const PacketId packet_id : published_) {
-    const auto position = std::find(exactly_once_in_flight_.begin(),
-                                    exactly_once_in_flight_.end(), packet_id);
-    if (position != exactly_once_in_flight_.end()) {
-      exactly_once_in_flight_.erase(position);
-    }
-    listener_->OnPublished(packet_id);
-  }
+  for (const PacketId packet_id : published_) listener_->OnPublished(packet_id);
   connection_->TakeEvents(&events_);
   for (MosquittoConnection::Event& event : events_) {
     absl::visit([this](auto& alternative) { Deliver(alternative); }, event);
@@ -284,8 +273,7 @@ bool MosquittoClient::IsReading() const {
 }
 
 bool MosquittoClient::HasRoom() const {
-  return !connection_->end().has_value() && !connection_->WantsToWrite() &&
-         exactly_once_in_flight_.size() < kMaxExactlyOnceInFlight;
+  return !connection_->end().has_value() && !connection_->WantsToWrite();
 }
 
 bool MosquittoClient::HasRoomAgain() const {
@@ -368,7 +356,6 @@ void MosquittoClient::Finish() {
   end_.reset();
   if (connection_ != nullptr) tls_context_ = connection_->TakeTlsContext();
   connection_.reset();
-  exactly_once_in_flight_.clear();
   was_full_ = false;
   settle_timer_->Stop();
   state_ = State::kIdle;

@@ -32,11 +32,6 @@ class MosquittoClient final : public MqttClient {
   // that many of them a new one ends at once, as unreachable.
   static constexpr size_t kMaxStuckAttempts = 4;
 
-  // Messages of QoS 2 on their way: as libmosquitto and mosquitto have it by
-  // default. A mosquitto that gets more drops them, and acknowledges them all
-  // the same; MQTT 3.1.1 has no way to tell.
-  static constexpr size_t kMaxExactlyOnceInFlight = 20;
-
   // `settings` are valid. Loop and log outlive the client.
   MosquittoClient(EventLoop* loop, Log* log, const Settings& settings);
   ~MosquittoClient() override;
@@ -118,7 +113,6 @@ class MosquittoClient final : public MqttClient {
   // On the socket, or its duplicate while kLingering.
   std::unique_ptr<IoWatch> watch_;
   int lingering_descriptor_ = -1;
-  std::vector<PacketId> exactly_once_in_flight_;
   bool was_full_ = false;  // had no room
   bool in_batch_ = false;
   int batch_size_ = 0;

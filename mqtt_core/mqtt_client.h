@@ -65,7 +65,7 @@ class MqttClient {
     // was reported as published before OnPingRequest().
     virtual void OnPingRequest() = 0;
     virtual void OnPingResponse() = 0;
-    // There is room again after WantsMore() had said no.
+    // The socket takes data again after WantsMore() had said no.
     virtual void OnWritable() = 0;
   };
 
@@ -95,9 +95,8 @@ class MqttClient {
   virtual void BeginBatch() = 0;
   virtual void EndBatch() = 0;
 
-  // False while data waits for the socket, where more would only pile up in the
-  // library, and while as many messages of QoS 2 are on their way as brokers
-  // take. OnWritable() says when it is true again.
+  // False while data waits for the socket: more would only pile up in the
+  // library. OnWritable() says when it is true again.
   virtual bool WantsMore() const = 0;
 };
 

@@ -31,8 +31,9 @@ struct OutboxOptions {
   QueuePolicy policy = QueuePolicy::kReject;
   Duration time_to_live = Duration::zero();  // zero: no limit
   size_t window = 256;                       // messages in flight
-  // Of these, messages of QoS 2. Brokers disconnect a client that has more of
-  // them unreleased than they allow; mosquitto allows 20 by default.
+  // Of these, messages of QoS 2. A mosquitto allows 20 unreleased ones by
+  // default; those above it disconnects for or, worse, acknowledges and drops.
+  // MQTT 3.1.1 has no way to tell what a broker allows.
   size_t exactly_once_window = 20;
 };
 
