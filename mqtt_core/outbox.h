@@ -31,10 +31,11 @@ struct OutboxOptions {
   QueuePolicy policy = QueuePolicy::kReject;
   Duration time_to_live = Duration::zero();  // zero: no limit
   size_t window = 256;                       // messages in flight
-  // Of these, messages of QoS 2. A mosquitto allows 20 unreleased ones by
-  // default; those above it disconnects for or, worse, acknowledges and drops.
-  // MQTT 3.1.1 has no way to tell what a broker allows.
-  size_t exactly_once_window = 20;
+  // Of these, messages of QoS 2. While as many of them are unreleased as it
+  // allows, 20 by default, a mosquitto takes no QoS 1 either: it disconnects
+  // or, worse, acknowledges and drops. MQTT 3.1.1 has no way to tell what a
+  // broker allows, so this stays below.
+  size_t exactly_once_window = 16;
 };
 
 class Outbox {

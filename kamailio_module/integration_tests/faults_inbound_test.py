@@ -15,7 +15,6 @@ from kamailio_module.integration_tests.traffic import (
     start_kamailio,
     stop_in_time,
 )
-from tools.harness import fake_broker
 from tools.harness.environment import Environment
 from tools.harness.fake_broker import FakeBroker, Session
 from tools.harness.ledger import EVERY_QOS, Ledger

@@ -138,3 +138,20 @@ def test_an_outage_at_a_high_rate(
     assert time.monotonic() - start < 10
     ledger.check(traffic)
     assert Delivered(broker).numbers == traffic.accepted()
+
+
+def test_a_backlog_of_every_qos_does_not_ask_too_much_of_the_broker(
+    environment: Environment, broker: Broker
+) -> None:
+    """A mosquitto with as many unreleased messages of QoS 2 as it allows takes
+    none of QoS 1 either."""
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    for qos in (2, 1, 0):
+        traffic.publish(100, qos=qos)
+    broker.start()
+    ledger.wait_delivered()
+    counters = ledger.check(traffic)
+    assert (counters["connects"], counters["disconnects"]) == (1, 0)
+    assert sorted(Delivered(broker).numbers) == traffic.accepted()

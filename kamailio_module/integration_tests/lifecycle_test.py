@@ -19,7 +19,11 @@ from kamailio_module.integration_tests.scene import CLIENT_ID, at
 from tools.harness.broker import BrokerTls
 from tools.harness.environment import Environment
 from tools.harness.kamailio import Kamailio, KamailioConfiguration
-from tools.harness.process import kill_session, program_environment
+from tools.harness.process import (
+    kill_session,
+    program_environment,
+    session_members,
+)
 from tools.harness.tcp_proxy import TcpProxy
 from tools.harness.waiting import DEADLINE, wait_for
 
@@ -208,8 +212,7 @@ def test_kamailio_may_run_as_another_user(environment: Environment) -> None:
 
 @contextlib.contextmanager
 def daemon(kamailio: Kamailio) -> Iterator[int]:
-    """Starts Kamailio in the background; the process id of its main
-    process."""
+    """Starts Kamailio in the background; the session of its processes."""
     pid_file = kamailio.directory / "kamailio.pid"
     with (kamailio.directory / "output").open("wb") as output:
         result = subprocess.run(
@@ -223,10 +226,9 @@ def daemon(kamailio: Kamailio) -> Iterator[int]:
             check=False,
         )
     assert result.returncode == 0
-    pid = int(pid_file.read_text())
-    session = os.getsid(pid)
+    session = os.getsid(int(pid_file.read_text()))
     try:
-        yield pid
+        yield session
     finally:
         kill_session(session)
 
@@ -241,12 +243,18 @@ def test_kamailio_may_run_as_a_daemon(environment: Environment) -> None:
             request_route='mqtt_publish("out", "text", 1);',
         )
     )
-    with daemon(kamailio) as pid:
+    with daemon(kamailio) as session:
         environment.sip_client(kamailio).request()
         assert observer.wait_message().payload == b"text"
-        os.kill(pid, signal.SIGTERM)
-        wait_for(
-            lambda: not Path("/proc", str(pid)).exists(), "the daemon's end"
-        )
+
+        def ended() -> bool:
+            """Asks all of them to end, as a service manager does."""
+            members = session_members(session)
+            for pid in members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            return not members
+
+        wait_for(ended, "the daemon's end")
     observer.publish("out", "end")
     assert observer.wait_message().payload == b"end"

@@ -28,7 +28,8 @@ __attribute__((constructor)) static void map_shift(void) {
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   const int result = (int)syscall(SYS_clock_gettime, clock, now);
-  if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+  if (result == 0 &&
+      (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
     now->tv_sec += *shift;
   }
   return result;

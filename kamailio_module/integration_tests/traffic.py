@@ -25,8 +25,8 @@ CLIENT_ID = "kamailio"
 ACCEPTED = 1
 QUEUE_FULL = -2
 
-# Publishes the body of the request, with the number of the request in the topic
-# and the user part as QoS, and answers with the result.
+# Publishes the body of the request, with the number of the request in the
+# topic and the user part as QoS, and answers with the result.
 PUBLISH_NUMBER = """
     $var(qos) = $(rU{s.int});
     mqtt_publish("numbers/$cs", "$rb", "$var(qos)");
@@ -196,10 +196,10 @@ class Traffic:
         )
 
 
-def arrived_until_now(subscriber: MqttClient) -> list[int]:
+def arrived_until_now(subscriber: MqttClient, *, qos: int = 2) -> list[int]:
     """Takes the numbers of all that the broker has delivered so far to a
-    client that subscribes to NUMBERS."""
-    subscriber.publish("numbers/end")
+    client that subscribes to NUMBERS, with that QoS."""
+    subscriber.publish("numbers/end", qos=qos)
     arrived = []
     while (topic := subscriber.wait_message().topic) != "numbers/end":
         arrived.append(int(topic.removeprefix("numbers/")))

@@ -99,18 +99,21 @@ class Resource:
     value: Callable[[Sample], int]
 
 
-_MIB = 1 << 20
+_RESIDENT = 4 << 20
+_PRIVATE = 64 << 10
 
 # Private memory and descriptors are exact. Resident memory depends on how the
 # allocator has cut it up; a leak of 20 bytes a message would show.
 RESOURCES = (
-    Resource("dispatcher, resident", 4 * _MIB, lambda s: s.dispatcher.resident),
-    Resource("dispatcher, private", 1 << 16, lambda s: s.dispatcher.private),
+    Resource(
+        "dispatcher, resident", _RESIDENT, lambda s: s.dispatcher.resident
+    ),
+    Resource("dispatcher, private", _PRIVATE, lambda s: s.dispatcher.private),
     Resource("dispatcher, descriptors", 0, lambda s: s.dispatcher.descriptors),
-    Resource("worker, resident", 4 * _MIB, lambda s: s.worker.resident),
-    Resource("worker, private", 1 << 16, lambda s: s.worker.private),
+    Resource("worker, resident", _RESIDENT, lambda s: s.worker.resident),
+    Resource("worker, private", _PRIVATE, lambda s: s.worker.private),
     Resource("worker, descriptors", 0, lambda s: s.worker.descriptors),
-    Resource("shared memory", 1 << 16, lambda s: s.shared),
+    Resource("shared memory", 64 << 10, lambda s: s.shared),
 )
 
 

@@ -4,6 +4,8 @@ then."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +79,8 @@ class Monitor:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(_SAMPLE_INTERVAL):
-            self.samples.append(self._sampler.sample())
-            self._report(self.samples[-1])
+        # A Kamailio that has ended is for the run to notice.
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            while not self._over.wait(_SAMPLE_INTERVAL):
+                self.samples.append(self._sampler.sample())
+                self._report(self.samples[-1])

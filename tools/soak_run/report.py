@@ -53,14 +53,17 @@ def _messages(result: Result) -> Iterator[str]:
     yield "Messages from SIP requests"
     yield (
         f"  {'QoS':>3} {'accepted':>9} {'delivered':>9} {'lost':>6}"
-        f" {'possibly lost':>13} {'twice':>6} {'twice in one life of the broker'}"
+        f" {'possibly lost':>13} {'twice':>6}"
+        "  of these, in one life of the broker"
     )
     for qos in EVERY_QOS:
         yield (
             f"  {qos:3} {outcome.accepted[qos]:9} {outcome.delivered[qos]:9}"
             f" {outcome.lost[qos]:6} {counters[f'possibly_lost_qos{qos}']:13}"
-            f" {outcome.twice_in_all[qos]:6} {outcome.twice[qos]:6}"
+            f" {outcome.twice_in_all[qos]:6} {outcome.twice[qos]:7}"
         )
+    for kind, twice in result.exactly_once_twice.items():
+        yield f"  QoS 2 twice during {kind}: {twice}"
     yield f"  refused, queue full: {outcome.refused}"
     yield (
         f"Messages to Kamailio: {total(counters, 'received')} received, "

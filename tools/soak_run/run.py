@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.harness.delivered import Delivered
 from tools.harness.environment import Environment
 from tools.harness.ledger import total
 from tools.soak_run import promises
@@ -39,9 +38,6 @@ _SETTLING_TIME = 2.0
 
 _PROGRESS_INTERVAL = 10.0  # Seconds.
 
-# The broker's log is cut when so many bytes of it are read.
-_LOG_CHUNK = 16 << 20
-
 
 @dataclass
 class Result:
@@ -53,6 +49,9 @@ class Result:
     broken: str | None = None  # The promise that was, and how.
     logs: Path | None = None  # Kept where one was.
     outcome: Outcome = field(default_factory=Outcome)
+    # The kinds of faults during which messages of QoS 2 came twice, and how
+    # many: that needs a connection that breaks between PUBREL and PUBCOMP.
+    exactly_once_twice: dict[str, int] = field(default_factory=dict)
     periods: list[Period] = field(default_factory=list)
     answer_times: list[AnswerTimes] = field(default_factory=list)
     # Empty where the run was too short to judge.
@@ -90,6 +89,8 @@ class Run:
         result = self._result
         try:
             self._run_faults()
+            self._now = "the end"
+            result.outcome = promises.check(self._scene)
             self._monitor.close()
             self._now = "stopping"
             promises.check_stop(self._scene)
@@ -131,7 +132,12 @@ class Run:
         fault.happen(self._scene, seconds, own_chance)
         self._now = f"after: {fault.name}"
         time.sleep(_SETTLING_TIME)
-        self._result.outcome = promises.check(self._scene)
+        outcome = promises.check(self._scene)
+        before = self._result.outcome.twice_in_all.get(2, 0)
+        if (twice := outcome.twice_in_all[2] - before) > 0:
+            by_kind = self._result.exactly_once_twice
+            by_kind[fault.name] = by_kind.get(fault.name, 0) + twice
+        self._result.outcome = outcome
         self._result.periods.append(
             Period(fault.name, begin, time.monotonic())
         )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a soak run runs: SIP load, Kamailio, a proxy for the network, mosquitto,
-and a client that sends messages to Kamailio."""
+"""What a soak run runs: SIP load, Kamailio, a proxy for the network,
+mosquitto, and a client that sends messages to Kamailio."""
 
 from __future__ import annotations
 
