@@ -41,6 +41,7 @@ def test_a_restart_of_rabbitmq(environment: Environment) -> None:
     ledger.wait_delivered()
 
     counters = ledger.check(traffic)
+    subscriber.wait_connected()
     arrived = arrived_until_now(subscriber, qos=1)
     assert not set(traffic.accepted(qos=1)) - set(arrived)
     # Of QoS 0 the broker forgets what it has not delivered yet; what came

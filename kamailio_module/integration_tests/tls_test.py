@@ -17,7 +17,7 @@ from kamailio_module.integration_tests.refusal import (
     DISCONNECTED_ROUTE,
     check_refused,
 )
-from kamailio_module.integration_tests.scene import CLIENT_ID, ECHO
+from kamailio_module.integration_tests.scene import CLIENT_ID
 from tools.harness import fake_broker, mqtt_packets
 from tools.harness.broker import Broker, BrokerTls
 from tools.harness.certificates import Certificates, make_certificates
@@ -53,6 +53,16 @@ WRONGLY_IDENTIFIED: Parameters = TRUSTING | {
 # Of TLS 1.2, for the type of key that the server has.
 CIPHER = "ECDHE-ECDSA-AES128-GCM-SHA256"
 OTHER_CIPHER = "ECDHE-ECDSA-AES256-GCM-SHA384"
+
+
+ECHO = """
+event_route[mqtt:connected] {
+    mqtt_subscribe("in", 2);
+}
+event_route[mqtt:message] {
+    mqtt_publish("out", "$mqtt(msg)", "$mqtt(qos)");
+}
+"""
 
 
 @pytest.fixture(scope="module")

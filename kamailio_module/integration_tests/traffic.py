@@ -16,7 +16,8 @@ from tools.harness.fake_broker import FakeBroker
 from tools.harness.kamailio import Kamailio, KamailioConfiguration, Parameter
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.network_faults import FullBacklogListener
-from tools.harness.sip import SipResponse
+from tools.harness.process import has_slept
+from tools.harness.sip import SipClient, SipResponse
 from tools.harness.waiting import wait_for
 
 CLIENT_ID = "kamailio"
@@ -97,16 +98,28 @@ def start_kamailio(
 def stop_in_time(kamailio: Kamailio, drain_timeout: float) -> None:
     """Stops it, and asserts that this took no longer than it may (seconds),
     which leaves a slow machine some time."""
+    # Kamailio loses the signal in a child that has not run yet.
+    kamailio.process.wait_until(
+        lambda: all(map(has_slept, kamailio.process_ids())),
+        "every process has run",
+    )
     start = time.monotonic()
     assert kamailio.stop() == 0
     assert time.monotonic() - start < drain_timeout + 3
 
 
 class Flow:
-    """Calls a function `rate` times a second, and keeps what it returns."""
+    """Sends requests at a rate (a second), from a thread, until it is
+    stopped."""
 
-    def __init__(self, rate: int, send: Callable[[], str]) -> None:
+    # More of them unanswered might be more than a socket's buffer takes.
+    _MOST_UNANSWERED = 50
+
+    def __init__(
+        self, sip: SipClient, rate: int, send: Callable[[], str]
+    ) -> None:
         self.calls: list[str] = []
+        self._sip = sip
         self._rate = rate
         self._send = send
         self._over = threading.Event()
@@ -118,16 +131,21 @@ class Flow:
         target = len(self.calls) + count
         wait_for(lambda: len(self.calls) >= target, f"{count} requests")
 
-    def stop(self) -> None:
+    def stop(self) -> list[SipResponse]:
+        """Returns the responses to all requests."""
         self._over.set()
         self._thread.join()
+        return [self._sip.response(call) for call in self.calls]
 
     def _run(self) -> None:
         start = time.monotonic()
+        answered = 0
         while not self._over.is_set():
             due = int((time.monotonic() - start) * self._rate)
-            while len(self.calls) < due:
+            while len(self.calls) < min(due, answered + self._MOST_UNANSWERED):
                 self.calls.append(self._send())
+            while self._sip.any_response(self.calls[answered : answered + 1]):
+                answered += 1
             time.sleep(1 / self._rate)
 
 
@@ -158,14 +176,15 @@ class Traffic:
         QoS in turn."""
         users = itertools.cycle(map(str, qos))
         flow = Flow(
+            self._sip,
             rate,
             lambda: self._sip.send("MESSAGE", user=next(users), body=b"x"),
         )
         try:
             yield flow
         finally:
-            flow.stop()
-        self._record([self._sip.response(one) for one in flow.calls])
+            responses = flow.stop()
+        self._record(responses)
 
     def accepted(self, qos: int | None = None) -> list[int]:
         """The numbers that mqtt_publish has accepted."""

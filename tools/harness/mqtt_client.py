@@ -25,7 +25,7 @@ class Message:
 class MqttClient:
     """A connected client. Messages arrive in the order of the broker.
 
-    It connects again by itself. Only without `clean_session`, which needs a
+    It connects again by itself, every second. Only without `clean_session`, which needs a
     client_id, does the broker keep its subscriptions meanwhile.
     """
 
@@ -49,6 +49,7 @@ class MqttClient:
             client_id, clean_session=clean_session, protocol=paho.MQTTv311
         )
         self._client.max_inflight_messages_set(1000)
+        self._client.reconnect_delay_set(1, 1)
         if username is not None:
             self._client.username_pw_set(username, password)
         if tls is not None:
@@ -58,7 +59,7 @@ class MqttClient:
         self._client.on_unsubscribe = self._on_unsubscribe
         self._client.connect(host, port)
         self._client.loop_start()
-        wait_for(self._client.is_connected, f"a connection to port {port}")
+        self.wait_connected()
 
     def close(self) -> None:
         self._client.disconnect()
@@ -69,6 +70,9 @@ class MqttClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def wait_connected(self) -> None:
+        wait_for(self._client.is_connected, "a connection of the client")
 
     def subscribe(self, topic_filter: str, qos: int = 2) -> int:
         """Returns the granted QoS, or 0x80 where the broker refuses."""

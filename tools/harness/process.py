@@ -55,6 +55,14 @@ def resident_memory(pid: int) -> int:
     return int(match[1]) * 1024
 
 
+def has_slept(pid: int) -> bool:
+    """Whether a process has run so far that it had to wait for something."""
+    status = Path("/proc", str(pid), "status").read_text()
+    match = re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status, re.M)
+    assert match is not None
+    return int(match[1]) > 0
+
+
 def processor_time(pid: int) -> float:
     """Seconds of processor time that a process has used."""
     stat = Path("/proc", str(pid), "stat").read_text()

@@ -13,6 +13,13 @@ from tools.soak_run import faults, report
 from tools.soak_run.run import Run
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
 def _arguments() -> argparse.Namespace:
     names = [fault.name for fault in faults.ALL]
     parser = argparse.ArgumentParser(
@@ -22,7 +29,10 @@ def _arguments() -> argparse.Namespace:
         " every promise was kept.",
     )
     parser.add_argument(
-        "--minutes", type=float, default=20, help="length (default: 20)"
+        "--minutes",
+        type=_positive,
+        default=20,
+        help="length (default: 20)",
     )
     parser.add_argument(
         "--seed",
@@ -32,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--rate",
-        type=int,
+        type=_positive,
         default=200,
         help="SIP requests a second (default: 200)",
     )

@@ -63,7 +63,7 @@ class Run:
         self,
         environment: Environment,
         *,
-        minutes: float,
+        minutes: int,
         seed: int,
         sip_rate: int,
         faults: Sequence[Fault],
