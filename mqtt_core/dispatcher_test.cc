@@ -74,6 +74,24 @@ class FakeScript : public ScriptHost {
   std::vector<std::string> events_;
 };
 
+// An event route that runs until the test ends it. One event only.
+class HeldRoute {
+ public:
+  explicit HeldRoute(FakeScript* script) {
+    script->on_event = [this](const ScriptEvent&) {
+      started_.set_value();
+      end_.get_future().wait();
+      return RunStatus::kDone;
+    };
+  }
+  void WaitUntilItRuns() { started_.get_future().wait(); }
+  void End() { end_.set_value(); }
+
+ private:
+  std::promise<void> started_;
+  std::promise<void> end_;
+};
+
 // The dispatcher with its real threads and event loop. The test plays the
 // broker, through tasks on the network thread.
 class DispatcherTest : public ::testing::Test {
@@ -190,22 +208,16 @@ TEST_F(DispatcherTest, CountsRoutes) {
 }
 
 TEST_F(DispatcherTest, PublishesWhileAnEventRouteRuns) {
-  std::promise<void> route_started;
-  std::promise<void> end_route;
-  script_.on_event = [&](const ScriptEvent&) {
-    route_started.set_value();
-    end_route.get_future().wait();
-    return RunStatus::kDone;
-  };
+  HeldRoute route(&script_);
   StartDispatcher();
   Accept();
-  route_started.get_future().wait();
+  route.WaitUntilItRuns();
 
   ASSERT_EQ(sender_.Publish("topic", "payload", 0, "").result,
             SendResult::kAccepted);
   EXPECT_TRUE(
       Eventually([this] { return client_.publications().size() == 1; }));
-  end_route.set_value();
+  route.End();
   OnNetworkThread([this] { client_.AcknowledgeAll(); });
   StopAndJoin();
 }
@@ -242,34 +254,22 @@ TEST_F(DispatcherTest, StopBeforeRunIsNotForgotten) {
 
 TEST_F(DispatcherTest, StopEndsTheProcessWhereAnEventRouteDoesNot) {
   options_.drain_timeout = std::chrono::milliseconds(1);
-  std::promise<void> route_started;
-  std::promise<void> end_route;
-  script_.on_event = [&](const ScriptEvent&) {
-    route_started.set_value();
-    end_route.get_future().wait();
-    return RunStatus::kDone;
-  };
+  HeldRoute route(&script_);
   StartDispatcher();
   Accept();
-  route_started.get_future().wait();
+  route.WaitUntilItRuns();
   Stop();
   EXPECT_EQ(script_.ended.get_future().wait_for(kDeadline),
             std::future_status::ready);
-  end_route.set_value();
+  route.End();
   script_thread_.join();
 }
 
 TEST_F(DispatcherTest, StopCountsWhatWasNotHandled) {
-  std::promise<void> route_started;
-  std::promise<void> end_route;
-  script_.on_event = [&](const ScriptEvent&) {
-    route_started.set_value();
-    end_route.get_future().wait();
-    return RunStatus::kDone;
-  };
+  HeldRoute route(&script_);
   StartDispatcher();
   Accept();
-  route_started.get_future().wait();
+  route.WaitUntilItRuns();
   OnNetworkThread([this] {
     client_.Deliver({"topic", "one", Qos::kAtLeastOnce});
     client_.Deliver({"topic", "two", Qos::kAtMostOnce});
@@ -282,7 +282,7 @@ TEST_F(DispatcherTest, StopCountsWhatWasNotHandled) {
     std::this_thread::yield();
   }
   EXPECT_TRUE(dropped);
-  end_route.set_value();
+  route.End();
   script_thread_.join();
 }
 
@@ -299,14 +299,14 @@ TEST_F(DispatcherTest, StopSaysWhatWasDroppedBefore) {
   };
   StartDispatcher();
   Accept();
-  route_started.get_future().wait();
+  route.WaitUntilItRuns();
   OnNetworkThread([this] {
     for (const char* payload : {"one", "two", "three", "four"}) {
       client_.Deliver({"topic", payload, Qos::kAtMostOnce});
     }
   });
   Stop();
-  end_route.set_value();
+  route.End();
   script_thread_.join();
   EXPECT_THAT(log_.lines(LogLevel::kWarning),
               Contains(StartsWith("1 message(s) from the broker dropped")));
