@@ -74,13 +74,16 @@ class FakeScript : public ScriptHost {
   std::vector<std::string> events_;
 };
 
-// An event route that runs until the test ends it. One event only.
+// An event_route[mqtt:connected] that runs until the test ends it. One
+// connection only.
 class HeldRoute {
  public:
   explicit HeldRoute(FakeScript* script) {
-    script->on_event = [this](const ScriptEvent&) {
-      started_.set_value();
-      end_.get_future().wait();
+    script->on_event = [this](const ScriptEvent& event) {
+      if (absl::holds_alternative<ConnectedEvent>(event)) {
+        started_.set_value();
+        end_.get_future().wait();
+      }
       return RunStatus::kDone;
     };
   }
@@ -288,15 +291,7 @@ TEST_F(DispatcherTest, StopCountsWhatWasNotHandled) {
 
 TEST_F(DispatcherTest, StopSaysWhatWasDroppedBefore) {
   options_.inbound.max_messages = 1;
-  std::promise<void> route_started;
-  std::promise<void> end_route;
-  script_.on_event = [&](const ScriptEvent& event) {
-    if (absl::holds_alternative<ConnectedEvent>(event)) {
-      route_started.set_value();
-      end_route.get_future().wait();
-    }
-    return RunStatus::kDone;
-  };
+  HeldRoute route(&script_);
   StartDispatcher();
   Accept();
   route.WaitUntilItRuns();

@@ -47,20 +47,22 @@ def session_members(session: int) -> list[int]:
     return members
 
 
+def _status(pid: int, name: str) -> int:
+    """A number from /proc/PID/status."""
+    status = Path("/proc", str(pid), "status").read_text()
+    match = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
 def resident_memory(pid: int) -> int:
     """Bytes of memory that a process has in use, without what it shares."""
-    status = Path("/proc", str(pid), "status").read_text()
-    match = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
-    assert match is not None
-    return int(match[1]) * 1024
+    return _status(pid, "RssAnon") * 1024
 
 
 def has_slept(pid: int) -> bool:
-    """Whether a process has run so far that it had to wait for something."""
-    status = Path("/proc", str(pid), "status").read_text()
-    match = re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status, re.M)
-    assert match is not None
-    return int(match[1]) > 0
+    """Whether a process has come so far that it waited for something."""
+    return _status(pid, "voluntary_ctxt_switches") > 0
 
 
 def processor_time(pid: int) -> float:
