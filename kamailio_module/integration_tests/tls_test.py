@@ -54,7 +54,6 @@ WRONGLY_IDENTIFIED: Parameters = TRUSTING | {
 CIPHER = "ECDHE-ECDSA-AES128-GCM-SHA256"
 OTHER_CIPHER = "ECDHE-ECDSA-AES256-GCM-SHA384"
 
-
 ECHO = """
 event_route[mqtt:connected] {
     mqtt_subscribe("in", 2);
