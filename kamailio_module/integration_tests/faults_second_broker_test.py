@@ -13,14 +13,12 @@ from tools.harness.delivered import duplicates
 from tools.harness.environment import Environment
 from tools.harness.ledger import Ledger
 from tools.harness.mqtt_client import MqttClient
-from tools.harness.rabbitmq import RabbitMq
 
 RATE = 200  # Messages a second.
 
 
 def test_a_restart_of_rabbitmq(environment: Environment) -> None:
-    broker = environment.own(RabbitMq(environment.new_directory("rabbitmq")))
-    broker.start()
+    broker = environment.rabbitmq()
     subscriber = environment.own(
         MqttClient(broker.port, client_id="subscriber", clean_session=False)
     )
@@ -41,7 +39,9 @@ def test_a_restart_of_rabbitmq(environment: Environment) -> None:
     ledger.wait_delivered()
 
     counters = ledger.check(traffic)
+    # Also where the broker has not resumed its session.
     subscriber.wait_connected()
+    subscriber.subscribe(NUMBERS, 1)
     arrived = arrived_until_now(subscriber, qos=1)
     assert not set(traffic.accepted(qos=1)) - set(arrived)
     # Of QoS 0 the broker forgets what it has not delivered yet; what came

@@ -13,6 +13,7 @@ from tools.harness.broker import Broker
 from tools.harness.certificates import Certificates, make_certificates
 from tools.harness.kamailio import Kamailio, KamailioConfiguration
 from tools.harness.mqtt_client import MqttClient
+from tools.harness.rabbitmq import RabbitMq
 from tools.harness.sip import SipClient
 
 
@@ -29,7 +30,7 @@ class Environment:
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        self._parts: list[Broker | Kamailio] = []
+        self._parts: list[Broker | Kamailio | RabbitMq] = []
         # A short path: the names of unix sockets are limited to 107 bytes.
         self.directory = Path(
             self._stack.enter_context(
@@ -57,6 +58,13 @@ class Environment:
     def broker(self, **settings: Any) -> Broker:
         """A started mosquitto; `settings` are those of Broker."""
         broker = self.own(Broker(self.new_directory("broker"), **settings))
+        self._parts.append(broker)
+        broker.start()
+        return broker
+
+    def rabbitmq(self) -> RabbitMq:
+        """A started RabbitMQ."""
+        broker = self.own(RabbitMq(self.new_directory("rabbitmq")))
         self._parts.append(broker)
         broker.start()
         return broker

@@ -56,20 +56,29 @@ class RabbitMq:
         )
         self._process: Process | None = None
 
+    @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "the broker was not started"
+        return self._process
+
     def start(self) -> None:
         """Starts it, also again after a kill."""
         self._process = Process(
             [_SERVER], self._log_path, environment=self._environment
         )
-        self._process.wait_for_log(
+        self.process.wait_for_log(
             "Server startup complete", deadline=_START_DEADLINE
         )
 
     def kill(self) -> None:
         """SIGKILL."""
-        if self._process is not None:
-            self._process.close()
+        self.process.close()
 
     def close(self) -> None:
-        self.kill()
+        if self._process is not None:
+            self._process.close()
         self._mapper.close()
