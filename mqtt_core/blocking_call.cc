@@ -77,7 +77,7 @@ BlockingCall::BlockingCall(EventLoop* loop, Function work, Function done)
     : loop_(loop), work_(std::move(work)), done_(std::move(done)) {}
 
 void BlockingCall::Abandon() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   abandoned_ = true;
   pthread_detach(thread_);
   if (!interrupter_.has_value()) return;
@@ -86,7 +86,7 @@ void BlockingCall::Abandon() {
 }
 
 bool BlockingCall::IsOver() const {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   return over_;
 }
 
@@ -104,14 +104,14 @@ void* BlockingCall::ThreadMain(void* reference) {
 void BlockingCall::Run() {
   bool wanted;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     wanted = !abandoned_;
     if (wanted) interrupter_ = CreateInterrupter();
   }
   if (wanted) work_();
   work_ = nullptr;
 
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   if (interrupter_.has_value()) timer_delete(*interrupter_);
   interrupter_.reset();
   over_ = true;
@@ -122,7 +122,7 @@ void BlockingCall::Run() {
 
 void BlockingCall::Finish() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (abandoned_) return;
   }
   pthread_join(thread_, nullptr);  // it has posted this as its last deed

@@ -12,13 +12,13 @@
 #include <time.h>
 
 #include <memory>
-#include <mutex>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/mutex.h"
 
 namespace kamailio_mqtt {
 
@@ -57,7 +57,7 @@ class BlockingCall : public std::enable_shared_from_this<BlockingCall> {
   Function done_;  // the loop's
   pthread_t thread_;
 
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
   bool over_ ABSL_GUARDED_BY(mutex_) = false;
   // Sends SIGURG to the thread once it is set.

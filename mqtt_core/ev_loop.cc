@@ -131,7 +131,7 @@ EvLoop::~EvLoop() {
   running_tasks_.clear();
   {
     std::vector<Task> tasks;
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     tasks.swap(tasks_);
   }
   SetSleepGate(nullptr);
@@ -160,7 +160,7 @@ bool EvLoop::IsAllowedHere() const {
 
 void EvLoop::Post(Task task) {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     tasks_.push_back(std::move(task));
   }
   ev_async_send(loop_, &watchers_->wakeup);
@@ -168,7 +168,7 @@ void EvLoop::Post(Task task) {
 
 void EvLoop::OnWakeup() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     running_tasks_.swap(tasks_);
   }
   for (Task& task : running_tasks_) {

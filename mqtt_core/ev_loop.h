@@ -9,12 +9,12 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/mutex.h"
 
 // libev's; <ev.h> stays in ev_loop.cc.
 struct ev_loop;
@@ -56,7 +56,7 @@ class EvLoop final : public EventLoop {
   std::atomic<std::thread::id> thread_{std::thread::id()};  // while in Run()
   std::atomic<bool> stop_{false};
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   std::vector<Task> running_tasks_;  // the ones taken from tasks_
 };

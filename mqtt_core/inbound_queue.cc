@@ -17,7 +17,7 @@ InboundQueue::InboundQueue(const Limits& limits, Statistics* statistics)
     : limits_(limits), statistics_(statistics) {}
 
 size_t InboundQueue::Push(ScriptEvent event) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   List* list = &others_;
   size_t dropped = 0;
   if (const auto* message = absl::get_if<InboundMessage>(&event)) {
@@ -36,35 +36,34 @@ size_t InboundQueue::Push(ScriptEvent event) {
   }
   if (closed_) return 0;
   list->events.push_back(Queued{next_order_++, std::move(event)});
-  changed_.notify_one();
+  changed_.SignalAll();
   return dropped;
 }
 
 absl::optional<ScriptEvent> InboundQueue::Pop() {
-  std::unique_lock<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   waiting_ = true;
-  idle_.notify_all();
-  while (!closed_ && Oldest()->events.empty()) changed_.wait(lock);
+  idle_.SignalAll();
+  while (!closed_ && Oldest()->events.empty()) changed_.Wait(&mutex_);
   if (closed_) return absl::nullopt;
   waiting_ = false;
   return TakeFront(Oldest());
 }
 
 size_t InboundQueue::Close() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   closed_ = true;
   const size_t dropped = at_most_once_.messages + others_.messages;
   for (List* list : {&at_most_once_, &others_}) {
     while (!list->events.empty()) DropFront(list);
   }
-  changed_.notify_one();
+  changed_.SignalAll();
   return dropped;
 }
 
 bool InboundQueue::WaitUntilIdle(TimePoint deadline) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!waiting_) {
-    if (idle_.wait_until(lock, deadline) == std::cv_status::timeout) break;
+  MutexLock lock(&mutex_);
+  while (!waiting_ && idle_.WaitUntil(&mutex_, deadline)) {
   }
   return waiting_;
 }

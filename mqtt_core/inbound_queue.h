@@ -8,11 +8,9 @@
 #ifndef MQTT_CORE_INBOUND_QUEUE_H_
 #define MQTT_CORE_INBOUND_QUEUE_H_
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -20,6 +18,7 @@
 #include "absl/types/variant.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/message.h"
+#include "mqtt_core/mutex.h"
 #include "mqtt_core/statistics.h"
 
 namespace kamailio_mqtt {
@@ -83,9 +82,9 @@ class InboundQueue {
   const Limits limits_;
   Statistics* const statistics_;
 
-  std::mutex mutex_;
-  std::condition_variable changed_;  // something to pop, or closed
-  std::condition_variable idle_;     // waiting_
+  Mutex mutex_;
+  CondVar changed_;  // something to pop, or closed
+  CondVar idle_;     // waiting_
   // Messages of QoS 0 apart from all else, so that the oldest of them is at
   // hand; `order` says which of the two fronts came first.
   List at_most_once_ ABSL_GUARDED_BY(mutex_);

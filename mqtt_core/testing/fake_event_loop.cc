@@ -101,12 +101,12 @@ FakeEventLoop::~FakeEventLoop() {
 
 void FakeEventLoop::Run() {
   RunUntilIdle();
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   stopped_ = false;
 }
 
 void FakeEventLoop::Stop() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   stopped_ = true;
 }
 
@@ -115,7 +115,7 @@ bool FakeEventLoop::IsInLoopThread() const {
 }
 
 void FakeEventLoop::Post(Task task) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  MutexLock lock(&mutex_);
   tasks_.push_back(std::move(task));
 }
 
@@ -135,13 +135,13 @@ void FakeEventLoop::RunUntilIdle() {
     while (RunOneTimer() || RunOneTask()) {
     }
     {
-      std::lock_guard<std::mutex> lock(mutex_);
+      MutexLock lock(&mutex_);
       if (stopped_) return;
     }
     if (gate_ == nullptr) return;
     if (gate_->MaySleep()) {
       gate_->OnAwake();
-      std::lock_guard<std::mutex> lock(mutex_);
+      MutexLock lock(&mutex_);
       if (tasks_.empty()) return;
     }
   }
@@ -190,7 +190,7 @@ bool FakeEventLoop::IsWaitingToWrite(int fd) const {
 bool FakeEventLoop::RunOneTask() {
   Task task;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (stopped_ || tasks_.empty()) return false;
     task = std::move(tasks_.front());
     tasks_.pop_front();
@@ -201,7 +201,7 @@ bool FakeEventLoop::RunOneTask() {
 
 bool FakeEventLoop::RunOneTimer() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     if (stopped_) return false;
   }
   if (timers_.empty() || timers_.begin()->first.first > clock_->Now()) {

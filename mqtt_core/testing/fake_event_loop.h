@@ -11,13 +11,13 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
 
 #include "absl/types/optional.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/mutex.h"
 #include "mqtt_core/testing/fake_clock.h"
 
 namespace kamailio_mqtt {
@@ -68,7 +68,7 @@ class FakeEventLoop : public EventLoop {
   std::set<FakeWatch*> watches_;
   SleepGate* gate_ = nullptr;
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::deque<Task> tasks_;  // under mutex_
   bool stopped_ = false;    // under mutex_
 };

@@ -4,13 +4,13 @@
 #ifndef MQTT_CORE_TESTING_FAKE_LOG_H_
 #define MQTT_CORE_TESTING_FAKE_LOG_H_
 
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "mqtt_core/log.h"
+#include "mqtt_core/mutex.h"
 
 namespace kamailio_mqtt {
 
@@ -18,19 +18,19 @@ namespace kamailio_mqtt {
 class FakeLog : public Log {
  public:
   void Write(LogLevel level, const std::string& line) override {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     entries_.emplace_back(level, line);
   }
 
   // In the order of writing, of all levels or of one.
   std::vector<std::string> lines() const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     std::vector<std::string> lines;
     for (const auto& [level, line] : entries_) lines.push_back(line);
     return lines;
   }
   std::vector<std::string> lines(LogLevel wanted) const {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     std::vector<std::string> lines;
     for (const auto& [level, line] : entries_) {
       if (level == wanted) lines.push_back(line);
@@ -39,12 +39,12 @@ class FakeLog : public Log {
   }
 
   void Clear() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     entries_.clear();
   }
 
  private:
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<std::pair<LogLevel, std::string>> entries_
       ABSL_GUARDED_BY(mutex_);
 };
