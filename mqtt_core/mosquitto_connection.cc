@@ -35,7 +35,7 @@ constexpr size_t kMaxErrorLines = 8;
 
 // Remaining length at most (MQTT 3.1.1 section 2.2.3), less topic length and
 // packet identifier.
-constexpr size_t kMaxTopicAndPayload = 268435455 - 4;
+constexpr size_t kMaxTopicAndPayload = kMaxPayloadSize - 4;
 
 std::string ErrorText(int error) {
   return std::generic_category().message(error);

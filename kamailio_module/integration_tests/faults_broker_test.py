@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+from kamailio_module.integration_tests.scene import CLIENT_ID
 from kamailio_module.integration_tests.traffic import (
-    CLIENT_ID,
     NUMBERS,
     Traffic,
     arrived_until_now,

@@ -8,11 +8,8 @@ import struct
 from pathlib import Path
 
 from kamailio_module.integration_tests.preload import preload
-from kamailio_module.integration_tests.traffic import (
-    CLIENT_ID,
-    Traffic,
-    start_kamailio,
-)
+from kamailio_module.integration_tests.scene import CLIENT_ID
+from kamailio_module.integration_tests.traffic import Traffic, start_kamailio
 from tools.harness.delivered import Delivered
 from tools.harness.environment import Environment
 from tools.harness.kamailio import Kamailio

@@ -12,9 +12,8 @@ from kamailio_module.integration_tests.refusal import (
     DISCONNECTED_ROUTE,
     check_refused,
 )
+from kamailio_module.integration_tests.scene import CLIENT_ID, Listening
 from kamailio_module.integration_tests.traffic import (
-    CLIENT_ID,
-    Listening,
     Traffic,
     closed_port,
     dropped_syn,

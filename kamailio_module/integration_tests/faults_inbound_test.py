@@ -7,8 +7,8 @@ import math
 import threading
 import time
 
+from kamailio_module.integration_tests.scene import CLIENT_ID
 from kamailio_module.integration_tests.traffic import (
-    CLIENT_ID,
     NUMBERS,
     Traffic,
     arrived_until_now,

@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from kamailio_module.integration_tests.scene import CLIENT_ID, Listening
 from kamailio_module.integration_tests.traffic import (
-    CLIENT_ID,
     NUMBERS,
-    Listening,
     Traffic,
     closed_port,
     dropped_syn,

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Protocol
 
 import pytest
 
+from kamailio_module.integration_tests.scene import (
+    CLIENT_ID,
+    at,
+    return_code,
+)
 from tools.harness import fake_broker
 from tools.harness.environment import Environment
 from tools.harness.fake_broker import FakeBroker
@@ -21,33 +25,8 @@ from tools.harness.kamailio import KamailioConfiguration, Parameter
 from tools.harness.mqtt_packets import ConnectCode, PacketType
 from tools.harness.network_faults import FullBacklogListener
 from tools.harness.ports import free_port
-from tools.harness.sip import SipResponse
-
-CLIENT_ID = "kamailio"
 
 SUBSCRIBE_IN = 'event_route[mqtt:connected] { mqtt_subscribe("in", 0); }\n'
-
-
-class Listening(Protocol):
-    """Anything that takes the place of a broker."""
-
-    host: str
-    port: int
-
-
-def at(broker: Listening, **more: Parameter) -> dict[str, Parameter]:
-    """The module parameters for a broker."""
-    return {
-        "host": broker.host,
-        "port": broker.port,
-        "id": CLIENT_ID,
-        **more,
-    }
-
-
-def return_code(response: SipResponse) -> int:
-    """Of a function, where the route answers with $rc as the reason."""
-    return int(response.reason)
 
 
 # 1. Publishing from a SIP worker blocks when the dispatcher is busy or the

@@ -8,8 +8,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
+from kamailio_module.integration_tests.scene import Listening, at
 from tools.harness import fake_broker
 from tools.harness.environment import Environment
 from tools.harness.fake_broker import FakeBroker
@@ -19,8 +19,6 @@ from tools.harness.network_faults import FullBacklogListener
 from tools.harness.process import has_slept
 from tools.harness.sip import SipClient, SipResponse
 from tools.harness.waiting import wait_for
-
-CLIENT_ID = "kamailio"
 
 # Results of mqtt_publish.
 ACCEPTED = 1
@@ -35,13 +33,6 @@ PUBLISH_NUMBER = """
     exit;"""
 
 NUMBERS = "numbers/#"
-
-
-class Listening(Protocol):
-    """Anything that takes the place of a broker."""
-
-    host: str
-    port: int
 
 
 def closed_port(_: Environment) -> Listening:
@@ -77,13 +68,7 @@ def start_kamailio(
     """
     kamailio = environment.kamailio(
         KamailioConfiguration(
-            parameters={
-                "host": broker.host,
-                "port": broker.port,
-                "id": CLIENT_ID,
-                "reconnect_delay": 1,
-            }
-            | parameters,
+            parameters=at(broker, **{"reconnect_delay": 1} | parameters),
             children=children,
             modules=modules,
             request_route=PUBLISH_NUMBER,
