@@ -2,37 +2,14 @@
 
 #include "mqtt_core/dispatcher.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
+#include "mqtt_core/signal_blocker.h"
 
 namespace kamailio_mqtt {
-namespace {
-
-// Blocks all signals while it exists: a thread started meanwhile keeps them
-// blocked, so that Kamailio's handlers run on the script thread alone.
-class SignalBlocker {
- public:
-  SignalBlocker() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous_);
-  }
-  ~SignalBlocker() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-  SignalBlocker(const SignalBlocker&) = delete;
-  SignalBlocker& operator=(const SignalBlocker&) = delete;
-
- private:
-  sigset_t previous_;
-};
-
-}  // namespace
-
 Dispatcher::Dispatcher(Options options, ReconnectPolicy reconnect_policy,
                        const Environment& environment)
     : options_(std::move(options)),

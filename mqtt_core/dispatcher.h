@@ -15,6 +15,7 @@
 #include <string>
 
 #include "mqtt_core/clock.h"
+#include "mqtt_core/control.h"
 #include "mqtt_core/event_loop.h"
 #include "mqtt_core/inbound_queue.h"
 #include "mqtt_core/log.h"
@@ -26,8 +27,6 @@
 #include "mqtt_core/shared_state.h"
 
 namespace kamailio_mqtt {
-
-enum class RunStatus { kNoRoute, kDone, kFailed };
 
 // The routing script, to the core.
 class ScriptHost {
