@@ -152,6 +152,9 @@ struct ToEvent {
     event.injected = message.origin == Origin::kInjected;
     return event;
   }
+  mqtt_event operator()(const InjectedEvent& injected) const {
+    return (*this)(injected.message);
+  }
 };
 
 class Host final : public ScriptHost {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The connection to the broker, as a person wants to know it.
+// The connection to the broker, as a person wants to know it and to act on it.
 #ifndef MQTT_CORE_CONNECTION_STATUS_H_
 #define MQTT_CORE_CONNECTION_STATUS_H_
 
@@ -17,6 +17,11 @@ enum class ConnectionState {
   kConnected,   // CONNACK 0 has come
   kWaiting,     // for the time of the next attempt
   kStopped,
+};
+
+enum class ReconnectMode {
+  kGraceful,  // with DISCONNECT
+  kAbrupt,    // the TCP connection is closed
 };
 
 struct ConnectionStatus {

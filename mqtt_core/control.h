@@ -54,11 +54,6 @@ struct InjectResult {
   std::vector<std::string> matching_filters;
 };
 
-enum class ReconnectMode {
-  kGraceful,  // with DISCONNECT
-  kAbrupt,    // the TCP connection is closed
-};
-
 class Control {
  public:
   template <typename Result>

@@ -18,10 +18,12 @@ Dispatcher::Dispatcher(Options options, ReconnectPolicy reconnect_policy,
       clock_(environment.clock),
       log_(environment.log),
       script_(environment.script),
+      on_session_stopped_(environment.on_session_stopped),
       inbound_(options_.inbound, &state_->statistics()),
       session_(options_.session, std::move(reconnect_policy),
                {loop_, clock_, environment.client, &state_->statistics(), log_,
                 this}),
+      control_(loop_, clock_, &session_, &inbound_),
       intake_(state_, loop_, &session_, log_),
       loss_log_(loop_, log_),
       stop_watch_(loop_->Watch(environment.stop_fd,
@@ -46,7 +48,16 @@ void Dispatcher::Run() {
 
 void Dispatcher::RunEvent(const ScriptEvent& event) {
   Statistics& statistics = state_->statistics();
-  switch (script_->RunEvent(event)) {
+  const TimePoint begin = clock_->Now();
+  const RunStatus status = script_->RunEvent(event);
+  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+    statistics.injected.Add();
+    loop_->Post([this, call = injected->call, status,
+                 run_time = clock_->Now() - begin] {
+      control_.OnInjectedRun(call, status, run_time);
+    });
+  }
+  switch (status) {
     case RunStatus::kNoRoute:
       break;
     case RunStatus::kDone:
@@ -61,6 +72,7 @@ void Dispatcher::RunEvent(const ScriptEvent& event) {
 void Dispatcher::RunNetworkThread() {
   loop_->Post([this] { session_.Start(); });
   loop_->Run();
+  if (on_session_stopped_) on_session_stopped_();
   if (inbound_.WaitUntilIdle(stop_deadline_)) return;
   log_->Warning("stopping while an event route still runs");
   script_->EndProcess();
@@ -70,6 +82,7 @@ void Dispatcher::BeginStop() {
   stop_watch_->WaitFor(/*readable=*/false, /*writable=*/false);
   stop_deadline_ = clock_->Now() + options_.drain_timeout;
   intake_.Close();
+  control_.Close();
   session_.Stop(options_.drain_timeout, [this] { FinishStop(); });
 }
 
@@ -84,14 +97,33 @@ void Dispatcher::FinishStop() {
   loop_->Stop();
 }
 
-void Dispatcher::OnConnected() { inbound_.Push(ConnectedEvent{}); }
+void Dispatcher::OnConnected() {
+  inbound_.Push(ConnectedEvent{});
+  control_.OnConnected();
+}
 
 void Dispatcher::OnDisconnected(const std::string& reason) {
   inbound_.Push(DisconnectedEvent{reason});
+  control_.OnDisconnected();
 }
 
 void Dispatcher::OnMessage(InboundMessage message) {
+  control_.OnMessage(message);
   loss_log_.Add(Loss::kInbound, inbound_.Push(std::move(message)));
+}
+
+void Dispatcher::OnSubscriptionChanged(const Subscription& subscription,
+                                       bool removed) {
+  control_.OnSubscriptionChanged(subscription, removed);
+}
+
+void Dispatcher::OnUnsubscribed(MqttClient::PacketId packet_id) {
+  control_.OnUnsubscribed(packet_id);
+}
+
+void Dispatcher::OnPublish(uint64_t id, const Message& message,
+                           PublishOutcome outcome) {
+  control_.OnPublish(id, message, outcome);
 }
 
 }  // namespace kamailio_mqtt

@@ -16,6 +16,7 @@
 
 #include "mqtt_core/clock.h"
 #include "mqtt_core/control.h"
+#include "mqtt_core/dispatcher_control.h"
 #include "mqtt_core/event_loop.h"
 #include "mqtt_core/inbound_queue.h"
 #include "mqtt_core/log.h"
@@ -58,6 +59,9 @@ class Dispatcher final : private Session::Observer {
     // An eventfd; once it is readable the dispatcher stops. A signal handler
     // may write to it.
     int stop_fd;
+    // Called on the network thread once the session has stopped, before the
+    // event route that may still run is waited for. May block for a while.
+    std::function<void()> on_session_stopped = nullptr;
   };
 
   Dispatcher(Options options, ReconnectPolicy reconnect_policy,
@@ -70,11 +74,19 @@ class Dispatcher final : private Session::Observer {
   // lives as long as the call, with all signals blocked.
   void Run();
 
+  // For the control service, while the dispatcher lives.
+  Control* control() { return &control_; }
+
  private:
   // Session::Observer, on the network thread
   void OnConnected() override;
   void OnDisconnected(const std::string& reason) override;
   void OnMessage(InboundMessage message) override;
+  void OnSubscriptionChanged(const Subscription& subscription,
+                             bool removed) override;
+  void OnUnsubscribed(MqttClient::PacketId packet_id) override;
+  void OnPublish(uint64_t id, const Message& message,
+                 PublishOutcome outcome) override;
 
   void RunNetworkThread();
   void BeginStop();
@@ -87,9 +99,11 @@ class Dispatcher final : private Session::Observer {
   const Clock* const clock_;
   Log* const log_;
   ScriptHost* const script_;
+  const std::function<void()> on_session_stopped_;
 
   InboundQueue inbound_;
   Session session_;
+  DispatcherControl control_;
   RequestIntake intake_;
   LossLog loss_log_;
   const std::unique_ptr<IoWatch> stop_watch_;

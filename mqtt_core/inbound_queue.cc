@@ -2,6 +2,7 @@
 
 #include "mqtt_core/inbound_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kamailio_mqtt {
@@ -30,14 +31,41 @@ size_t InboundQueue::Push(ScriptEvent event) {
       DropFront(&at_most_once_);
     }
     if (at_most_once) list = &at_most_once_;
+  }
+  if (closed_) return 0;
+  Append(std::move(event), list);
+  return dropped;
+}
+
+bool InboundQueue::PushInjected(InjectedEvent event) {
+  MutexLock lock(&mutex_);
+  if (closed_ || !Fits(event.message, false)) return false;
+  Append(std::move(event), &others_);
+  return true;
+}
+
+bool InboundQueue::Withdraw(uint64_t call) {
+  MutexLock lock(&mutex_);
+  std::deque<Queued>& events = others_.events;
+  const auto found =
+      std::find_if(events.begin(), events.end(), [call](const Queued& queued) {
+        const auto* injected = absl::get_if<InjectedEvent>(&queued.event);
+        return injected != nullptr && injected->call == call;
+      });
+  if (found == events.end()) return false;
+  CountGone(found->event, &others_);
+  events.erase(found);
+  return true;
+}
+
+void InboundQueue::Append(ScriptEvent event, List* list) {
+  if (const InboundMessage* message = MessageOf(event)) {
     ++list->messages;
     list->bytes += Size(*message);
     UpdateGauge();
   }
-  if (closed_) return 0;
   list->events.push_back(Queued{next_order_++, std::move(event)});
   changed_.SignalAll();
-  return dropped;
 }
 
 absl::optional<ScriptEvent> InboundQueue::Pop() {
@@ -53,12 +81,18 @@ absl::optional<ScriptEvent> InboundQueue::Pop() {
 size_t InboundQueue::Close() {
   MutexLock lock(&mutex_);
   closed_ = true;
-  const size_t dropped = at_most_once_.messages + others_.messages;
+  size_t dropped = 0;
   for (List* list : {&at_most_once_, &others_}) {
-    while (!list->events.empty()) DropFront(list);
+    while (!list->events.empty()) dropped += DropFront(list);
   }
   changed_.SignalAll();
   return dropped;
+}
+
+InboundQueue::Load InboundQueue::load() const {
+  MutexLock lock(&mutex_);
+  return {at_most_once_.messages + others_.messages,
+          at_most_once_.bytes + others_.bytes};
 }
 
 bool InboundQueue::WaitUntilIdle(TimePoint deadline) {
@@ -91,19 +125,31 @@ InboundQueue::List* InboundQueue::Oldest() {
 ScriptEvent InboundQueue::TakeFront(List* list) {
   ScriptEvent event = std::move(list->events.front().event);
   list->events.pop_front();
-  if (const auto* message = absl::get_if<InboundMessage>(&event)) {
-    --list->messages;
-    list->bytes -= Size(*message);
-    UpdateGauge();
-  }
+  CountGone(event, list);
   return event;
 }
 
-void InboundQueue::DropFront(List* list) {
-  const ScriptEvent event = TakeFront(list);
-  if (const auto* message = absl::get_if<InboundMessage>(&event)) {
-    statistics_->inbound_dropped.Add(message->qos);
+void InboundQueue::CountGone(const ScriptEvent& event, List* list) {
+  const InboundMessage* message = MessageOf(event);
+  if (message == nullptr) return;
+  --list->messages;
+  list->bytes -= Size(*message);
+  UpdateGauge();
+}
+
+const InboundMessage* InboundQueue::MessageOf(const ScriptEvent& event) {
+  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+    return &injected->message;
   }
+  return absl::get_if<InboundMessage>(&event);
+}
+
+size_t InboundQueue::DropFront(List* list) {
+  const ScriptEvent event = TakeFront(list);
+  const auto* message = absl::get_if<InboundMessage>(&event);
+  if (message == nullptr) return 0;
+  statistics_->inbound_dropped.Add(message->qos);
+  return 1;
 }
 
 void InboundQueue::UpdateGauge() {

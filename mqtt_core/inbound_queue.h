@@ -3,8 +3,8 @@
 // Events on their way from the network thread to the script thread: bounded,
 // so that a slow event route costs inbound messages, counted, and nothing else.
 //
-// Thread safety: Push(), Close() and WaitUntilIdle() may be called by any
-// thread; Pop() by the script thread alone.
+// Thread safety: any thread may call anything but Pop(), which is for the
+// script thread alone.
 #ifndef MQTT_CORE_INBOUND_QUEUE_H_
 #define MQTT_CORE_INBOUND_QUEUE_H_
 
@@ -27,8 +27,13 @@ struct ConnectedEvent {};
 struct DisconnectedEvent {
   std::string reason;
 };
-using ScriptEvent =
-    absl::variant<ConnectedEvent, DisconnectedEvent, InboundMessage>;
+// A message that the control service has made.
+struct InjectedEvent {
+  uint64_t call = 0;  // names it; unique
+  InboundMessage message;
+};
+using ScriptEvent = absl::variant<ConnectedEvent, DisconnectedEvent,
+                                  InboundMessage, InjectedEvent>;
 
 class InboundQueue {
  public:
@@ -47,13 +52,27 @@ class InboundQueue {
   // Returns how many these are. Once the queue is closed nothing is taken.
   size_t Push(ScriptEvent event);
 
+  // Takes an injected message, unless the queue is full: it takes nobody's
+  // place. Returns whether it was taken.
+  bool PushInjected(InjectedEvent event);
+  // Takes an injected message back. False: its event route has begun, or it was
+  // dropped in Close().
+  bool Withdraw(uint64_t call);
+
   // Waits for the next event; nullopt once the queue is closed. Calling it
   // says that the event before has been dealt with.
   absl::optional<ScriptEvent> Pop();
 
-  // Ends Pop(). Messages that are left are dropped and counted. Returns how
-  // many these are.
+  // Ends Pop(). What is left is dropped, and what came from the broker counted.
+  // Returns how many messages that is.
   size_t Close();
+
+  struct Load {
+    size_t messages;
+    size_t bytes;
+  };
+  Load load() const;
+  const Limits& limits() const { return limits_; }
 
   // Waits until the script thread is inside Pop() or past the end, at most
   // until `deadline`. Returns whether it is.
@@ -70,19 +89,27 @@ class InboundQueue {
     size_t bytes = 0;
   };
 
+  // The message of an event that holds one, or nullptr.
+  static const InboundMessage* MessageOf(const ScriptEvent& event);
+
   // Whether the limits allow `next` beside what is there, or would if
   // at_most_once_ were empty.
   bool Fits(const InboundMessage& next, bool if_at_most_once_were_empty) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Append(ScriptEvent event, List* list)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   List* Oldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ScriptEvent TakeFront(List* list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DropFront(List* list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns how many messages from the broker that dropped: one or none.
+  size_t DropFront(List* list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountGone(const ScriptEvent& event, List* list)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateGauge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Limits limits_;
   Statistics* const statistics_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;  // something to pop, or closed
   CondVar idle_;     // waiting_
   // Messages of QoS 0 apart from all else, so that the oldest of them is at

@@ -3,15 +3,36 @@
 #include "mqtt_core/outbox.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace kamailio_mqtt {
+namespace {
 
-Outbox::Outbox(const OutboxOptions& options, Statistics* statistics)
+QosCounter Statistics::*DropCounter(PublishOutcome outcome) {
+  switch (outcome) {
+    case PublishOutcome::kDroppedExpired:
+      return &Statistics::dropped_ttl;
+    case PublishOutcome::kDroppedOldest:
+      return &Statistics::dropped_oldest;
+    case PublishOutcome::kDroppedShutdown:
+      return &Statistics::dropped_shutdown;
+    case PublishOutcome::kWithdrawn:
+      return &Statistics::withdrawn;
+    default:
+      return &Statistics::dropped_invalid;
+  }
+}
+
+}  // namespace
+
+Outbox::Outbox(const OutboxOptions& options, Statistics* statistics,
+               Observer* observer)
     : options_(options),
       window_(std::min(options.window, static_cast<size_t>(std::max<int64_t>(
                                            1, options.max_messages / 2)))),
-      statistics_(statistics) {}
+      statistics_(statistics),
+      observer_(observer) {}
 
 int64_t Outbox::Size(const Message& message) {
   return static_cast<int64_t>(message.topic.size() + message.payload.size());
@@ -22,16 +43,30 @@ bool Outbox::ExceedsLimits() const {
   return messages > options_.max_messages || bytes_ > options_.max_bytes;
 }
 
-int64_t Outbox::Push(Message message, TimePoint now) {
+bool Outbox::CanHold(const Message& message) const {
+  return Size(message) <= options_.max_bytes;
+}
+
+bool Outbox::HasRoomFor(const Message& message) const {
+  if (options_.policy == QueuePolicy::kDropOldest) return CanHold(message);
+  const auto messages = static_cast<int64_t>(waiting() + in_flight());
+  return messages < options_.max_messages &&
+         bytes_ + Size(message) <= options_.max_bytes;
+}
+
+int64_t Outbox::Push(Message message, TimePoint now, bool withdrawable) {
   bytes_ += Size(message);
   statistics_->queued_bytes.Set(bytes_);
   statistics_->queued.Add(message.qos);
   statistics_->accepted.Add(message.qos);
-  waiting_.push_back({std::move(message), now});
+  waiting_.push_back({next_id_++, std::move(message), now});
+  const Entries::iterator entry = std::prev(waiting_.end());
+  if (withdrawable) withdrawable_.emplace(entry->id, entry);
+  Report(*entry, PublishOutcome::kAccepted);
   int64_t dropped = 0;
   if (options_.policy == QueuePolicy::kDropOldest) {
     for (; !waiting_.empty() && ExceedsLimits(); ++dropped) {
-      DropFront(&Statistics::dropped_oldest);
+      DropFront(PublishOutcome::kDroppedOldest);
     }
   }
   return dropped;
@@ -56,6 +91,7 @@ bool Outbox::IsWindowHalfEmpty() const {
 
 void Outbox::MarkSubmitted(PacketId packet_id) {
   const auto entry = waiting_.begin();
+  withdrawable_.erase(entry->id);
   entry->submitted_before = submitted_;
   if (entry->message.qos == Qos::kAtMostOnce) ++submitted_;
   if (entry->message.qos == Qos::kExactlyOnce) ++exactly_once_in_flight_;
@@ -63,7 +99,14 @@ void Outbox::MarkSubmitted(PacketId packet_id) {
   in_flight_by_id_[packet_id] = entry;
 }
 
-void Outbox::DropNext() { DropFront(&Statistics::dropped_invalid); }
+void Outbox::DropNext() { DropFront(PublishOutcome::kDroppedInvalid); }
+
+bool Outbox::Withdraw(uint64_t id) {
+  const auto found = withdrawable_.find(id);
+  if (found == withdrawable_.end()) return false;
+  Drop(found->second, PublishOutcome::kWithdrawn);
+  return true;
+}
 
 bool Outbox::Confirm(PacketId packet_id) {
   const auto found = in_flight_by_id_.find(packet_id);
@@ -75,9 +118,11 @@ bool Outbox::Confirm(PacketId packet_id) {
   if (message.qos == Qos::kAtMostOnce) {
     statistics_->written.Add(message.qos);
     ++written_;
+    Report(*entry, PublishOutcome::kWritten);
   } else {
     statistics_->acknowledged.Add(message.qos);
     proven_ = std::max(proven_, entry->submitted_before);
+    Report(*entry, PublishOutcome::kAcknowledged);
   }
   if (message.qos == Qos::kExactlyOnce) --exactly_once_in_flight_;
   CountGone(message);
@@ -111,7 +156,7 @@ int64_t Outbox::DropExpired(TimePoint now) {
   int64_t dropped = 0;
   for (absl::optional<TimePoint> expiry = NextExpiry();
        expiry.has_value() && *expiry <= now; expiry = NextExpiry()) {
-    DropFront(&Statistics::dropped_ttl);
+    DropFront(PublishOutcome::kDroppedExpired);
     ++dropped;
   }
   return dropped;
@@ -127,15 +172,26 @@ absl::optional<TimePoint> Outbox::NextExpiry() const {
 int64_t Outbox::DropAllForShutdown() {
   RequeueInFlight();
   const auto count = static_cast<int64_t>(waiting_.size());
-  while (!waiting_.empty()) DropFront(&Statistics::dropped_shutdown);
+  while (!waiting_.empty()) DropFront(PublishOutcome::kDroppedShutdown);
   return count;
 }
 
-void Outbox::DropFront(QosCounter Statistics::*counter) {
-  const Message& message = waiting_.front().message;
-  (statistics_->*counter).Add(message.qos);
-  CountGone(message);
-  waiting_.pop_front();
+void Outbox::DropFront(PublishOutcome outcome) {
+  Drop(waiting_.begin(), outcome);
+}
+
+void Outbox::Drop(Entries::iterator entry, PublishOutcome outcome) {
+  (statistics_->*DropCounter(outcome)).Add(entry->message.qos);
+  CountGone(entry->message);
+  withdrawable_.erase(entry->id);
+  Report(*entry, outcome);
+  waiting_.erase(entry);
+}
+
+void Outbox::Report(const Entry& entry, PublishOutcome outcome) {
+  if (observer_ != nullptr) {
+    observer_->OnPublish(entry.id, entry.message, outcome);
+  }
 }
 
 void Outbox::CountGone(const Message& message) {

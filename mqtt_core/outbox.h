@@ -19,6 +19,7 @@
 #include "mqtt_core/clock.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mqtt_client.h"
+#include "mqtt_core/publish_outcome.h"
 #include "mqtt_core/statistics.h"
 
 namespace kamailio_mqtt {
@@ -42,8 +43,18 @@ class Outbox {
  public:
   using PacketId = MqttClient::PacketId;
 
-  // `statistics` outlives the outbox.
-  Outbox(const OutboxOptions& options, Statistics* statistics);
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    // A message got somewhere: kAccepted first, its end later. Called from
+    // within the method that brings it there. Ids count up from 1.
+    virtual void OnPublish(uint64_t id, const Message& message,
+                           PublishOutcome outcome) = 0;
+  };
+
+  // Statistics and observer outlive the outbox. There may be no observer.
+  Outbox(const OutboxOptions& options, Statistics* statistics,
+         Observer* observer = nullptr);
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
@@ -52,7 +63,17 @@ class Outbox {
   // taken whatever they are. Under kDropOldest the oldest that wait are dropped
   // until the limits are met; where what is in flight leaves no room, that is
   // the message itself. Returns how many were dropped.
-  int64_t Push(Message message, TimePoint now);
+  // A `withdrawable` message can be taken back until it is submitted.
+  int64_t Push(Message message, TimePoint now, bool withdrawable = false);
+  // The id of the message that is pushed next.
+  uint64_t next_id() const { return next_id_; }
+  // Whether the limits allow one more of that size: kDropOldest makes room.
+  bool HasRoomFor(const Message& message) const;
+  // Whether it fits when nothing else is there.
+  bool CanHold(const Message& message) const;
+
+  // Takes a message back. False: it was submitted, or is gone.
+  bool Withdraw(uint64_t id);
 
   // The message to submit next; null when nothing waits or the window is full.
   // Valid until the next call of a method that is not const.
@@ -84,6 +105,8 @@ class Outbox {
   // Drops everything, counted as dropped at shutdown. Returns how many.
   int64_t DropAllForShutdown();
 
+  const OutboxOptions& options() const { return options_; }
+  int64_t bytes() const { return bytes_; }
   size_t waiting() const { return waiting_.size(); }
   size_t in_flight() const { return in_flight_.size(); }
   // Whether there is room for submitting more in one go: half of the window
@@ -93,6 +116,7 @@ class Outbox {
 
  private:
   struct Entry {
+    uint64_t id;
     Message message;
     TimePoint accepted_at;
     int64_t submitted_before = 0;  // submitted_ when it was submitted itself
@@ -101,20 +125,26 @@ class Outbox {
 
   static int64_t Size(const Message& message);
   void RequeueInFlight();
-  void DropFront(QosCounter Statistics::*counter);
+  void DropFront(PublishOutcome outcome);
+  void Drop(Entries::iterator entry, PublishOutcome outcome);
   void CountGone(const Message& message);
+  void Report(const Entry& entry, PublishOutcome outcome);
   bool ExceedsLimits() const;
 
   const OutboxOptions options_;
   // Under a low limit, half of it: so that new messages can displace old ones.
   const size_t window_;
   Statistics* const statistics_;
+  Observer* const observer_;
+  uint64_t next_id_ = 1;
   int64_t bytes_ = 0;
   // Both in the order of acceptance, which is that of submission.
   Entries waiting_;
   Entries in_flight_;
   absl::flat_hash_map<PacketId, Entries::iterator> in_flight_by_id_;
   size_t exactly_once_in_flight_ = 0;
+  // Withdrawable messages that were never submitted, by id.
+  absl::flat_hash_map<uint64_t, Entries::iterator> withdrawable_;
   // QoS 0 messages on this connection: submitted, written to the socket,
   // written before the last PINGREQ, and known to have been handled. They are
   // written in the order of submission and the broker handles packets in the

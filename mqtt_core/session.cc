@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,9 @@ constexpr size_t kSubscribeWindow = 1000;
 
 // What DISCONNECT may take to leave after the time to drain has passed.
 constexpr Duration kDisconnectGrace = std::chrono::milliseconds(250);
+
+// What DISCONNECT may take when a person asks for a new connection.
+constexpr Duration kGracefulReconnect = std::chrono::seconds(2);
 
 std::string Seconds(Duration duration) {
   return absl::StrFormat("%.1f s",
@@ -44,38 +48,79 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
       statistics_(environment.statistics),
       log_(environment.log),
       observer_(environment.observer),
-      outbox_(options_.outbox, statistics_),
+      state_since_(clock_->Now()),
+      outbox_(options_.outbox, statistics_, observer_),
       loss_log_(loop_, log_),
       reconnect_timer_(loop_->CreateTimer([this] { Connect(); })),
       expiry_timer_(loop_->CreateTimer([this] {
         DropExpired();
         ContinueStop();
       })),
+      disconnect_timer_(loop_->CreateTimer([this] { OnReconnectTimeout(); })),
       stop_timer_(loop_->CreateTimer([this] { OnStopTimer(); })) {
   client_->SetListener(this);
 }
 
 void Session::Start() { Connect(); }
 
-void Session::Connect() {
-  state_ = State::kConnecting;
+void Session::EnterState(State state) {
+  state_ = state;
+  state_since_ = clock_->Now();
   next_attempt_.reset();
+}
+
+ConnectionStatus Session::status() const {
+  ConnectionStatus status;
+  switch (state_) {
+    case State::kConnecting:
+      status.state = ConnectionState::kConnecting;
+      break;
+    case State::kConnected:
+      status.state = ConnectionState::kConnected;
+      break;
+    case State::kIdle:
+    case State::kWaiting:
+      status.state = ConnectionState::kWaiting;
+      break;
+    case State::kStopped:
+      status.state = ConnectionState::kStopped;
+      break;
+  }
+  status.since = state_since_;
+  status.broker = options_.broker;
+  status.client_id = options_.client_id;
+  status.failed_attempts = failed_attempts_;
+  status.last_disconnect_reason = last_disconnect_reason_;
+  status.last_disconnect = last_disconnect_;
+  status.next_attempt = next_attempt_;
+  return status;
+}
+
+void Session::Connect() {
+  EnterState(State::kConnecting);
   client_->Connect();
 }
 
 void Session::ConnectAfter(Duration delay) {
-  state_ = State::kWaiting;
+  EnterState(State::kWaiting);
   next_attempt_ = clock_->Now() + delay;
   reconnect_timer_->Start(delay);
 }
 
-void Session::Publish(Message message) {
-  loss_log_.Add(Loss::kOldest, outbox_.Push(std::move(message), clock_->Now()));
+void Session::Publish(Message message, bool withdrawable) {
+  loss_log_.Add(Loss::kOldest,
+                outbox_.Push(std::move(message), clock_->Now(), withdrawable));
   if (state_ == State::kStopped) {
     DropForShutdown();
   } else if (!expiry_timer_->IsRunning()) {
     DropExpired();
   }
+}
+
+bool Session::Withdraw(uint64_t publish_id) {
+  const bool withdrawn = outbox_.Withdraw(publish_id);
+  ContinueStop();
+  return withdrawn;
 }
 
 void Session::Submit() {
@@ -111,17 +156,58 @@ void Session::SubmitWaiting() {
 
 void Session::Subscribe(const std::string& filter, Qos qos,
                         SubscriptionOrigin origin) {
-  if (subscriptions_.Add(filter, qos, origin)) SendPendingSubscriptions();
+  if (!subscriptions_.Add(filter, qos, origin)) return;
+  observer_->OnSubscriptionChanged(*subscriptions_.Find(filter), false);
+  SendPendingSubscriptions();
 }
 
-void Session::Unsubscribe(const std::string& filter) {
-  if (!subscriptions_.Remove(filter)) {
+absl::optional<MqttClient::PacketId> Session::Unsubscribe(
+    const std::string& filter) {
+  const Subscription* subscription = subscriptions_.Find(filter);
+  if (subscription == nullptr) {
     log_->Info(absl::StrCat("not subscribed to ", Quote(filter),
                             ": nothing to unsubscribe from"));
-    return;
+    return absl::nullopt;
   }
+  observer_->OnSubscriptionChanged(*subscription, true);
+  subscriptions_.Remove(filter);
+  if (state_ != State::kConnected) return absl::nullopt;
   // An error means that the connection is ending, and the subscription with it.
-  if (state_ == State::kConnected) client_->Unsubscribe(filter).IgnoreError();
+  const absl::StatusOr<MqttClient::PacketId> packet_id =
+      client_->Unsubscribe(filter);
+  if (!packet_id.ok()) return absl::nullopt;
+  return *packet_id;
+}
+
+bool Session::Reconnect(ReconnectMode mode) {
+  if (IsStopping()) return false;
+  if (reconnect_mode_.has_value()) return true;
+  switch (state_) {
+    case State::kIdle:
+      return true;
+    case State::kWaiting:
+      reconnect_timer_->Stop();
+      Connect();
+      return true;
+    case State::kConnecting:
+    case State::kConnected:
+      reconnect_mode_ = mode;
+      if (mode == ReconnectMode::kGraceful) {
+        disconnect_timer_->Start(kGracefulReconnect);
+        client_->Disconnect();
+      } else {
+        client_->Abort({DisconnectKind::kRequested, "abrupt reconnect"});
+      }
+      return true;
+    case State::kStopped:
+      break;
+  }
+  return false;
+}
+
+void Session::OnReconnectTimeout() {
+  client_->Abort({DisconnectKind::kTimeout,
+                  "reconnect requested, and DISCONNECT took too long"});
 }
 
 void Session::SendPendingSubscriptions() {
@@ -149,6 +235,7 @@ void Session::SendPendingSubscriptions() {
 
 void Session::ReportRefused(const Subscription& subscription) {
   statistics_->subscriptions_refused.Add();
+  observer_->OnSubscriptionChanged(subscription, false);
   log_->Warning(absl::StrCat("cannot subscribe to ", Quote(subscription.filter),
                              ": ", subscription.refusal_reason));
 }
@@ -199,9 +286,9 @@ void Session::OnStopTimer() {
 }
 
 void Session::FinishStop() {
-  state_ = State::kStopped;
-  next_attempt_.reset();
+  EnterState(State::kStopped);
   reconnect_timer_->Stop();
+  disconnect_timer_->Stop();
   expiry_timer_->Stop();
   stop_timer_->Stop();
   DropForShutdown();
@@ -218,7 +305,8 @@ void Session::DropForShutdown() {
 }
 
 void Session::OnConnected() {
-  state_ = State::kConnected;
+  EnterState(State::kConnected);
+  failed_attempts_ = 0;
   last_failure_.clear();
   reconnect_policy_.OnConnected(clock_->Now());
   statistics_->connects.Add();
@@ -231,32 +319,51 @@ void Session::OnConnected() {
 
 void Session::OnDisconnected(const DisconnectReason& reason) {
   const bool was_connected = state_ == State::kConnected;
+  const absl::optional<ReconnectMode> requested =
+      std::exchange(reconnect_mode_, absl::nullopt);
+  disconnect_timer_->Stop();
   const bool cleanly =
-      disconnecting_ && reason.kind == DisconnectKind::kRequested;
+      reason.kind == DisconnectKind::kRequested &&
+      (disconnecting_ || requested == ReconnectMode::kGraceful);
+  const std::string text =
+      requested.has_value() && reason.kind == DisconnectKind::kRequested
+          ? "reconnect requested"
+          : reason.text;
+  last_disconnect_reason_ = text;
+  last_disconnect_ = clock_->Now();
   statistics_->connected.Set(0);
   loss_log_.Add(Loss::kPossiblyLost, outbox_.OnConnectionClosed(cleanly));
-  if (was_connected && !options_.resubscribe) subscriptions_.Clear();
+  if (was_connected && !options_.resubscribe) ForgetSubscriptions();
   subscriptions_.OnConnectionLost();
   if (disconnecting_) {
     FinishStop();
     return;
   }
 
-  const Duration delay =
-      reconnect_policy_.OnDisconnected(reason.kind, clock_->Now());
+  Duration delay = reconnect_policy_.OnDisconnected(reason.kind, clock_->Now());
+  if (requested.has_value()) delay = Duration::zero();
   ConnectAfter(delay);
   DropExpired();
   if (was_connected) {
     statistics_->disconnects.Add();
-    log_->Warning(absl::StrCat("connection to ", options_.broker,
-                               " lost: ", reason.text, "; next attempt in ",
-                               Seconds(delay)));
-    observer_->OnDisconnected(reason.text);
-  } else {
+    log_->Warning(absl::StrCat("connection to ", options_.broker, " lost: ",
+                               text, "; next attempt in ", Seconds(delay)));
+    observer_->OnDisconnected(text);
+  } else if (!requested.has_value()) {
     statistics_->connect_failures.Add();
+    ++failed_attempts_;
     LogAttemptFailure(reason, delay);
   }
   ContinueStop();
+}
+
+void Session::ForgetSubscriptions() {
+  constexpr size_t kAll = std::numeric_limits<size_t>::max();
+  for (const Subscription& subscription :
+       subscriptions_.List(0, kAll).subscriptions) {
+    observer_->OnSubscriptionChanged(subscription, true);
+  }
+  subscriptions_.Clear();
 }
 
 void Session::LogAttemptFailure(const DisconnectReason& reason,
@@ -284,12 +391,16 @@ void Session::OnSubscribed(MqttClient::PacketId packet_id, int granted) {
   if (subscription != nullptr &&
       subscription->state == SubscriptionState::kRefused) {
     ReportRefused(*subscription);
+  } else if (subscription != nullptr) {
+    observer_->OnSubscriptionChanged(*subscription, false);
   }
   SendPendingSubscriptions();
   Submit();
 }
 
-void Session::OnUnsubscribed(MqttClient::PacketId) {}
+void Session::OnUnsubscribed(MqttClient::PacketId packet_id) {
+  observer_->OnUnsubscribed(packet_id);
+}
 
 void Session::OnMessage(InboundMessage message) {
   statistics_->received.Add(message.qos);

@@ -22,6 +22,7 @@
 
 #include "absl/types/optional.h"
 #include "mqtt_core/clock.h"
+#include "mqtt_core/connection_status.h"
 #include "mqtt_core/event_loop.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/loss_log.h"
@@ -35,7 +36,8 @@
 namespace kamailio_mqtt {
 
 struct SessionOptions {
-  std::string broker;  // for log lines: "host:port"
+  std::string broker;     // for people: "host:port"
+  std::string client_id;  // for people
   // Whether subscriptions outlive their connection.
   bool resubscribe = true;
   OutboxOptions outbox;
@@ -45,13 +47,17 @@ class Session final : private MqttClient::Listener {
  public:
   enum class State { kIdle, kConnecting, kConnected, kWaiting, kStopped };
 
-  class Observer {
+  class Observer : public Outbox::Observer {
    public:
-    virtual ~Observer() = default;
     virtual void OnConnected() = 0;
     // An established connection was lost.
     virtual void OnDisconnected(const std::string& reason) = 0;
     virtual void OnMessage(InboundMessage message) = 0;
+    // A subscription is new, or its state is, or it is gone.
+    virtual void OnSubscriptionChanged(const Subscription& subscription,
+                                       bool removed) = 0;
+    // UNSUBACK.
+    virtual void OnUnsubscribed(MqttClient::PacketId packet_id) = 0;
   };
 
   // The world around the session; all of it outlives the session.
@@ -73,8 +79,10 @@ class Session final : private MqttClient::Listener {
   void Start();
 
   // Queues a message; its topic name is valid (topic.h). Call Submit() after
-  // the last of a series.
-  void Publish(Message message);
+  // the last of a series. A `withdrawable` one can be taken back (Withdraw())
+  // until it is submitted.
+  void Publish(Message message, bool withdrawable = false);
+  bool Withdraw(uint64_t publish_id);
   // Hands over what is queued, as far as connection and window allow. The rest
   // follows by itself.
   void Submit();
@@ -82,7 +90,12 @@ class Session final : private MqttClient::Listener {
   // Filters are valid (topic.h). Requests made without a connection are sent
   // when there is one.
   void Subscribe(const std::string& filter, Qos qos, SubscriptionOrigin origin);
-  void Unsubscribe(const std::string& filter);
+  // Returns the packet identifier of the UNSUBSCRIBE, if one was sent.
+  absl::optional<MqttClient::PacketId> Unsubscribe(const std::string& filter);
+
+  // Ends the connection, or the attempt or the wait before it, and connects
+  // anew at once. Returns whether it will: not once Stop() was called.
+  bool Reconnect(ReconnectMode mode);
 
   // Goes on until everything queued is sent and confirmed, or until `timeout`
   // has passed, sends DISCONNECT and calls `stopped`; what is left by then
@@ -93,6 +106,7 @@ class Session final : private MqttClient::Listener {
   State state() const { return state_; }
   // While kWaiting.
   absl::optional<TimePoint> next_attempt() const { return next_attempt_; }
+  ConnectionStatus status() const;
   const Outbox& outbox() const { return outbox_; }
   const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
@@ -109,10 +123,12 @@ class Session final : private MqttClient::Listener {
   void OnWritable() override;
 
   bool IsStopping() const { return stopped_ != nullptr; }
+  void EnterState(State state);
   void Connect();
   void ConnectAfter(Duration delay);
   void SendPendingSubscriptions();
   void ReportRefused(const Subscription& subscription);
+  void ForgetSubscriptions();
   void SubmitWaiting();
   void DropExpired();
   void DropForShutdown();
@@ -121,6 +137,7 @@ class Session final : private MqttClient::Listener {
   void ContinueStop();
   void OnStopTimer();
   void FinishStop();
+  void OnReconnectTimeout();
 
   const SessionOptions options_;
   ReconnectPolicy reconnect_policy_;
@@ -132,6 +149,10 @@ class Session final : private MqttClient::Listener {
   Observer* const observer_;
 
   State state_ = State::kIdle;
+  TimePoint state_since_;
+  int64_t failed_attempts_ = 0;  // since the last connection
+  absl::optional<std::string> last_disconnect_reason_;
+  absl::optional<TimePoint> last_disconnect_;
   Outbox outbox_;
   SubscriptionTable subscriptions_;
   LossLog loss_log_;
@@ -139,6 +160,10 @@ class Session final : private MqttClient::Listener {
   const std::unique_ptr<Timer> expiry_timer_;
   absl::optional<TimePoint> next_attempt_;
   std::string last_failure_;  // logged; the same again is not worth a line
+
+  // While the connection or attempt ends because of Reconnect().
+  absl::optional<ReconnectMode> reconnect_mode_;
+  const std::unique_ptr<Timer> disconnect_timer_;
 
   // While Stop() is under way.
   const std::unique_ptr<Timer> stop_timer_;

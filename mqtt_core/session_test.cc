@@ -77,9 +77,21 @@ class RecordingObserver : public Session::Observer {
     events.push_back("message: " + message.topic);
     messages.push_back(std::move(message));
   }
+  void OnSubscriptionChanged(const Subscription& subscription,
+                             bool removed) override {
+    subscriptions.push_back(subscription.filter + (removed ? " removed" : ""));
+  }
+  void OnUnsubscribed(MqttClient::PacketId) override {
+    events.push_back("unsubscribed");
+  }
+  void OnPublish(uint64_t, const Message&, PublishOutcome outcome) override {
+    outcomes.push_back(outcome);
+  }
 
   std::vector<std::string> events;
   std::vector<InboundMessage> messages;
+  std::vector<std::string> subscriptions;
+  std::vector<PublishOutcome> outcomes;
   std::function<void()> on_connected;  // as an event route would
 };
 

@@ -33,6 +33,8 @@ constexpr QosField kQosFields[] = {
      "publishes dropped: refused by the protocol library"},
     {"dropped_shutdown", &Statistics::dropped_shutdown,
      "publishes dropped: left when drain_timeout had passed"},
+    {"withdrawn", &Statistics::withdrawn,
+     "publishes taken back by the control call that made them"},
     {"possibly_lost", &Statistics::possibly_lost,
      "publishes written to a connection that broke before the broker proved "
      "that it had handled them"},

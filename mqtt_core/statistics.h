@@ -5,7 +5,8 @@
 //
 // At rest, for each QoS:
 //   accepted = written (QoS 0) or acknowledged (QoS 1, 2)
-//            + queued + dropped, for whatever reason, + possibly_lost
+//            + queued + dropped, for whatever reason, + withdrawn
+//            + possibly_lost
 //
 // Thread safety: all members are atomic; zero-filled memory is a valid start.
 #ifndef MQTT_CORE_STATISTICS_H_
@@ -69,13 +70,14 @@ struct Statistics {
   QosCounter dropped_oldest;
   QosCounter dropped_invalid;
   QosCounter dropped_shutdown;
+  QosCounter withdrawn;  // taken back by the control call that published it
   // Taken out of `written` when the connection breaks: QoS 0 messages of
   // which nothing proves that the broker has handled them.
   QosCounter possibly_lost;
 
   // Inbound.
   QosCounter received;
-  Counter injected;
+  Counter injected;  // messages whose event route has run
   QosCounter inbound_dropped;
   Counter inbound_queued;  // gauge
   Counter routes_run;

@@ -29,6 +29,7 @@ inline void ExpectLedgerBalances(const Statistics& statistics) {
                   statistics.dropped_oldest.Get(qos) +
                   statistics.dropped_invalid.Get(qos) +
                   statistics.dropped_shutdown.Get(qos) +
+                  statistics.withdrawn.Get(qos) +
                   statistics.possibly_lost.Get(qos));
   }
   // Only what is acknowledged by nobody ends by being written.

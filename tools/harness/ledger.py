@@ -18,6 +18,7 @@ _DROPPED = (
     "dropped_oldest",
     "dropped_invalid",
     "dropped_shutdown",
+    "withdrawn",
 )
 
 
