@@ -37,6 +37,9 @@ std::string Describe(const ScriptEvent& event) {
   if (const auto* lost = absl::get_if<DisconnectedEvent>(&event)) {
     return "disconnected: " + lost->reason;
   }
+  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+    return "injected: " + injected->message.payload;
+  }
   return "message: " + absl::get<InboundMessage>(event).payload;
 }
 
@@ -119,7 +122,7 @@ class DispatcherTest : public ::testing::Test {
         ReconnectPolicy(std::chrono::seconds(3), std::chrono::seconds(3),
                         [] { return 0.5; }),
         Dispatcher::Environment{&state_, &loop_, &clock_, &client_, &log_,
-                                &script_, stop_fd_});
+                                &script_, stop_fd_, on_session_stopped_});
     script_thread_ = std::thread([this] { dispatcher_->Run(); });
   }
 
@@ -168,6 +171,7 @@ class DispatcherTest : public ::testing::Test {
   FakeMqttClient client_;
   FakeScript script_;
   const int stop_fd_;
+  std::function<void()> on_session_stopped_;
   Dispatcher::Options options_;
   RequestSender sender_;
   std::unique_ptr<Dispatcher> dispatcher_;
@@ -187,6 +191,37 @@ TEST_F(DispatcherTest, RunsEventsInOrder) {
               ElementsAre("connected", "message: one", "message: two",
                           "disconnected: gone"));
   EXPECT_EQ(state_.statistics().received.Total(), 2);
+}
+
+TEST_F(DispatcherTest, RunsAnInjectedMessageWithoutABroker) {
+  script_.on_event = [](const ScriptEvent&) { return RunStatus::kFailed; };
+  StartDispatcher();
+  InboundMessage message;
+  message.topic = "topic";
+  message.payload = "one";
+  std::promise<absl::StatusOr<InjectResult>> result;
+  dispatcher_->control()->Inject(
+      message, [&](auto answer) { result.set_value(std::move(answer)); });
+  std::future<absl::StatusOr<InjectResult>> future = result.get_future();
+  ASSERT_EQ(future.wait_for(kDeadline), std::future_status::ready);
+  EXPECT_EQ(future.get()->status, RunStatus::kFailed);
+  EXPECT_THAT(script_.events(), ElementsAre("injected: one"));
+  EXPECT_EQ(state_.statistics().injected.Get(), 1);
+  EXPECT_EQ(state_.statistics().received.Total(), 0);
+}
+
+TEST_F(DispatcherTest, TellsThatTheSessionHasStoppedWhileARouteRuns) {
+  std::promise<void> stopped;
+  on_session_stopped_ = [&] { stopped.set_value(); };
+  HeldRoute route(&script_);
+  StartDispatcher();
+  Accept();
+  route.WaitUntilItRuns();
+  Stop();
+  EXPECT_EQ(stopped.get_future().wait_for(kDeadline),
+            std::future_status::ready);
+  route.End();
+  script_thread_.join();
 }
 
 TEST_F(DispatcherTest, CountsRoutes) {
