@@ -4,8 +4,8 @@
  * The boundary between the C layer, which knows Kamailio, and the C++ core,
  * which doesn't. Nothing of Kamailio and nothing of C++ passes through it.
  *
- * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
- * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
+ * Processes: mqtt_check(), mqtt_init() and mqtt_forked() belong to Kamailio's
+ * main process, the first two before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
  * reads counters may be called in any process after mqtt_init() and never block.
  * mqtt_dispatch() is the life of the dispatcher process.
  *
@@ -59,7 +59,21 @@ typedef struct mqtt_settings {
   int reconnect_delay_max; /* seconds */
   int connect_timeout;     /* seconds */
   int drain_timeout;       /* milliseconds */
+  const char *control_address;
+  int control_mode;
+  const char *control_user;
+  const char *control_group;
+  const char *control_tls_certificate;
+  const char *control_tls_private_key;
+  const char *control_tls_ca;
 } mqtt_settings;
+
+/* What Kamailio itself is set to. The string is copied. */
+typedef struct mqtt_process {
+  const char *runtime_dir;
+  unsigned int uid; /* that it runs as, once it has dropped its privileges */
+  unsigned int gid;
+} mqtt_process;
 
 /* Fills *settings with the documented defaults. */
 void mqtt_default_settings(mqtt_settings *settings);
@@ -77,10 +91,17 @@ typedef void (*mqtt_log_f)(mqtt_log_level level, const char *text);
 
 /* Logs one line for every wrong setting, naming parameter, value and rule.
  * Returns 0 where there is none, -1 else. */
-int mqtt_check(const mqtt_settings *settings, mqtt_log_f log);
+int mqtt_check(const mqtt_settings *settings, const mqtt_process *process,
+               mqtt_log_f log);
 
-/* mqtt_check(), and then creates what the processes share. Returns 0 or -1. */
-int mqtt_init(const mqtt_settings *settings, mqtt_log_f log);
+/* mqtt_check(), and then creates what the processes share, and the socket of
+ * the control service. Returns 0 or -1. */
+int mqtt_init(const mqtt_settings *settings, const mqtt_process *process,
+              mqtt_log_f log);
+
+/* The main process has forked the dispatcher process: closes what only that
+ * one needs. */
+void mqtt_forked(void);
 
 /* What a script call returns; the values are the script's return codes. */
 typedef enum mqtt_result {
@@ -136,6 +157,7 @@ typedef enum mqtt_run_status {
 
 /* What the dispatcher process needs of Kamailio. */
 typedef struct mqtt_host {
+  const char *kamailio_version;
   /* Any thread. */
   mqtt_log_f log;
   /* Runs the event route or the KEMI callback of the event; the thread that

@@ -16,6 +16,7 @@
 #include "core/kemi.h"
 #include "core/pt.h"
 #include "core/sr_module.h"
+#include "core/ver.h"
 #include "kamailio_module/bridge.h"
 #include "kamailio_module/mqtt_events.h"
 #include "kamailio_module/mqtt_log.h"
@@ -65,13 +66,31 @@ static param_export_t parameters[] = {
     {"reconnect_delay_max", PARAM_INT, &settings.reconnect_delay_max},
     {"connect_timeout", PARAM_INT, &settings.connect_timeout},
     {"drain_timeout", PARAM_INT, &settings.drain_timeout},
+    {"control_address", PARAM_STRING, &settings.control_address},
+    {"control_mode", PARAM_INT, &settings.control_mode},
+    {"control_user", PARAM_STRING, &settings.control_user},
+    {"control_group", PARAM_STRING, &settings.control_group},
+    {"control_tls_certificate", PARAM_STRING, &settings.control_tls_certificate},
+    {"control_tls_private_key", PARAM_STRING, &settings.control_tls_private_key},
+    {"control_tls_ca", PARAM_STRING, &settings.control_tls_ca},
     {0}};
+
+/* Kamailio drops its privileges after mod_init(), if it was told a user. */
+static mqtt_process describe_process(void) {
+  mqtt_process process = {.runtime_dir = runtime_dir,
+                          .uid = uid != 0 ? (unsigned int)uid : geteuid(),
+                          .gid = gid != 0 ? (unsigned int)gid : getegid()};
+
+  return process;
+}
 
 /* `kamailio -c` leaves main() before any mod_init(). A configuration that
  * Kamailio has accepted so far is therefore judged on the way out. */
 static void check_on_exit(int status, void *unused) {
+  mqtt_process process = describe_process();
+
   (void)unused;
-  if (status != 0 || mqtt_check(&settings, mqtt_log) == 0) return;
+  if (status != 0 || mqtt_check(&settings, &process, mqtt_log) == 0) return;
   LM_ERR("bad configuration: wrong parameters, see above\n");
   fflush(NULL);
   _exit(REFUSED_STATUS);
@@ -91,7 +110,9 @@ int mod_register(char *path, int *dlflags, void *unused1, void *unused2) {
 }
 
 static int mod_init(void) {
-  if (mqtt_init(&settings, mqtt_log) < 0) return -1;
+  mqtt_process process = describe_process();
+
+  if (mqtt_init(&settings, &process, mqtt_log) < 0) return -1;
   if (mqtt_events_init(&event_callback) < 0) return -1;
   if (mqtt_statistics_init() < 0) return -1;
   register_fds(SHARED_DESCRIPTORS);
@@ -107,7 +128,7 @@ static void on_stop_signal(int number) {
 
 /* The life of the dispatcher process; returns its exit status. */
 static int dispatch(void) {
-  static const mqtt_host host = {mqtt_log, mqtt_events_run};
+  static const mqtt_host host = {ver_version, mqtt_log, mqtt_events_run};
   /* An event route that runs has until drain_timeout: its system calls go on
    * after the signal. */
   struct sigaction stop = {.sa_handler = on_stop_signal,
@@ -150,6 +171,7 @@ static int child_init(int rank) {
   /* Like Kamailio's own processes: what the main process registered with
    * atexit() is not for its children. */
   if (pid == 0) _exit(dispatch());
+  mqtt_forked();
   return 0;
 }
 
