@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control service through grpcurl, over a unix socket and over TCP."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+
+from kamailio_module.integration_tests.scene import CLIENT_ID, Scene, at
+from kamailio_module.integration_tests.traffic import closed_port
+from tools.harness.environment import Environment
+from tools.harness.grpcurl import SERVICE, Grpcurl
+from tools.harness.kamailio import KamailioConfiguration
+from tools.harness.ports import free_port
+from tools.harness.waiting import wait_for
+
+METHODS = {
+    "GetStatus",
+    "ListSubscriptions",
+    "Subscribe",
+    "Unsubscribe",
+    "Publish",
+    "InjectMessage",
+    "Reconnect",
+    "WatchEvents",
+}
+
+ROUTES = """
+    event_route[mqtt:message] {
+        mqtt_publish("out/$mqtt(origin)", "$mqtt(msg)", 1);
+    }"""
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def grpcurl(
+    request: pytest.FixtureRequest, environment: Environment
+) -> Iterator[Grpcurl]:
+    """Of a Kamailio that is connected, at either kind of address."""
+    parameters = {}
+    if request.param == "tcp":
+        address = f"127.0.0.1:{free_port()}"
+        parameters = {"control_address": address}
+    scene = Scene(environment, parameters=parameters, routes=ROUTES)
+    request.node.scene = scene
+    yield Grpcurl(
+        address if parameters else scene.kamailio.mqtt_control_socket
+    )
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, grpcurl: Grpcurl) -> Scene:
+    return request.node.scene
+
+
+def test_lists_and_describes(grpcurl: Grpcurl) -> None:
+    assert set(grpcurl.run("list").output.split()) == {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        SERVICE,
+    }
+    methods = grpcurl.run(f"list {SERVICE}").output.split()
+    assert set(methods) == {f"{SERVICE}.{name}" for name in METHODS}
+    description = grpcurl.run(f"describe {SERVICE}").output
+    for name in METHODS:
+        assert f"rpc {name} (" in description
+
+
+def test_health(grpcurl: Grpcurl, scene: Scene) -> None:
+    def health(service: str) -> str:
+        request = f'{{"service": "{service}"}}'
+        check = grpcurl.run("-d", request, "grpc.health.v1.Health/Check")
+        return check.message["status"]
+
+    assert health("") == "SERVING"
+    assert health("kamailio.mqtt.v1.Broker") == "SERVING"
+    scene.broker.kill()
+    wait_for(
+        lambda: health("kamailio.mqtt.v1.Broker") == "NOT_SERVING",
+        "the broker to be missed",
+    )
+    assert health("") == "SERVING"
+
+
+def test_every_method(grpcurl: Grpcurl, scene: Scene) -> None:
+    status = grpcurl.call("GetStatus").message
+    assert status["connection"]["state"] == "CONNECTION_STATE_CONNECTED"
+    assert status["connection"]["clientId"] == CLIENT_ID
+    assert status["counters"]["connects"] == "1"
+    assert set(status["versions"]) == {
+        "module",
+        "kamailio",
+        "libmosquitto",
+        "grpc",
+    }
+
+    subscribe = {"topic_filter": "in/#", "qos": 1, "wait": True}
+    subscription = grpcurl.call("Subscribe", subscribe).message["subscription"]
+    assert subscription["state"] == "SUBSCRIPTION_STATE_ACTIVE"
+    assert subscription["grantedQos"] == 1
+
+    listed = grpcurl.call("ListSubscriptions").message["subscriptions"]
+    assert [each["topicFilter"] for each in listed] == ["in/#"]
+    assert listed[0]["origin"] == "SUBSCRIPTION_ORIGIN_CONTROL"
+    assert "subscriptions" not in grpcurl.call(
+        "ListSubscriptions", {"topic": "elsewhere"}
+    ).message
+
+    payload = base64.b64encode(b"\0payload").decode()
+    publish = {"topic": "in/1", "payload": payload, "qos": 1, "wait": True}
+    assert grpcurl.call("Publish", publish).message == {
+        "outcome": "PUBLISH_OUTCOME_ACKNOWLEDGED"
+    }
+    assert scene.observer.wait_message("out/broker").payload == b"\0payload"
+
+    inject = {"topic": "in/2", "payload": payload}
+    result = grpcurl.call("InjectMessage", inject).message
+    assert result["result"] == "ROUTE_RESULT_DONE"
+    assert result["matchingTopicFilters"] == ["in/#"]
+    assert result["runTime"].endswith("s")
+    assert scene.observer.wait_message("out/injected").payload == b"\0payload"
+
+    reconnect = {"mode": "RECONNECT_MODE_ABRUPT", "wait": True}
+    connection = grpcurl.call("Reconnect", reconnect).message["connection"]
+    assert connection["state"] == "CONNECTION_STATE_CONNECTED"
+    assert connection["lastDisconnectReason"] == "reconnect requested"
+
+    unsubscribe = {"topic_filter": "in/#", "wait": True}
+    assert grpcurl.call("Unsubscribe", unsubscribe).message == {}
+    assert grpcurl.call("ListSubscriptions").message == {}
+
+
+
+
+ERRORS = [
+    ("Subscribe", {}, "InvalidArgument", "topic_filter"),
+    ("Subscribe", {"topic_filter": "a#"}, "InvalidArgument", "topic_filter"),
+    ("Subscribe", {"topic_filter": "a", "qos": 3}, "InvalidArgument", "qos"),
+    (
+        "Subscribe",
+        {"topic_filter": "a", "wait": True},
+        "Unavailable",
+        "not connected",
+    ),
+    ("Unsubscribe", {}, "InvalidArgument", "topic_filter"),
+    ("Unsubscribe", {"topic_filter": "a"}, "NotFound", "subscription"),
+    ("Publish", {}, "InvalidArgument", "topic"),
+    ("Publish", {"topic": "a/#"}, "InvalidArgument", "topic"),
+    ("Publish", {"topic": "a", "qos": 3}, "InvalidArgument", "qos"),
+    ("Publish", {"topic": "a", "wait": True}, "Unavailable", "not connected"),
+    (
+        "Publish",
+        {"topic": "a", "payload": base64.b64encode(bytes(2000)).decode()},
+        "InvalidArgument",
+        "queue_max_bytes",
+    ),
+    ("InjectMessage", {}, "InvalidArgument", "topic"),
+    ("InjectMessage", {"topic": "+"}, "InvalidArgument", "topic"),
+    ("InjectMessage", {"topic": "a", "qos": 3}, "InvalidArgument", "qos"),
+    ("Reconnect", {"mode": 7}, "InvalidArgument", "mode"),
+    ("ListSubscriptions", {"topic": "#"}, "InvalidArgument", "topic"),
+    (
+        "ListSubscriptions",
+        {"page_token": "?"},
+        "InvalidArgument",
+        "page_token",
+    ),
+    ("WatchEvents", {"kinds": [9]}, "InvalidArgument", "kinds"),
+    ("WatchEvents", {"topic_filter": "a#"}, "InvalidArgument", "topic_filter"),
+]
+
+
+def test_errors(environment: Environment) -> None:
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(
+                closed_port(environment),
+                queue_max_messages=1,
+                queue_max_bytes=1024,
+            )
+        )
+    )
+    kamailio.start()
+    grpcurl = Grpcurl(kamailio.mqtt_control_socket)
+    for method, request, status, text in ERRORS:
+        result = grpcurl.call(method, request)
+        assert result.has_failed_with(status), (method, request, result)
+        assert text in result.errors, (method, request, result)
+
+    assert grpcurl.call("Publish", {"topic": "a"}).exit_code == 0
+    full = grpcurl.call("Publish", {"topic": "a"})
+    assert full.has_failed_with("ResourceExhausted")
+
+
+def test_a_deadline_takes_back(environment: Environment) -> None:
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(closed_port(environment), reconnect_delay=60)
+        )
+    )
+    kamailio.start()
+    grpcurl = Grpcurl(kamailio.mqtt_control_socket)
+    late = grpcurl.run(
+        *("-max-time", "0.5"),
+        *("-d", '{"wait": true}'),
+        f"{SERVICE}/Reconnect",
+    )
+    assert late.has_failed_with("DeadlineExceeded")
+    status = grpcurl.call("GetStatus").message
+    assert status["publishQueue"].get("messages", "0") == "0"

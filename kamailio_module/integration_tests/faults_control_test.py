@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Callers of the control service that behave badly, and those that may not
+call at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import grpc
+import pytest
+
+from kamailio_module.integration_tests.control_test import control_client
+from kamailio_module.integration_tests.scene import Scene, at
+from kamailio_module.integration_tests.traffic import (
+    Traffic,
+    closed_port,
+    start_kamailio,
+    stop_in_time,
+)
+from tools.harness.control_client import ControlClient
+from tools.harness.control_stubs import messages
+from tools.harness.environment import Environment
+from tools.harness.grpcurl import SERVICE, Grpcurl
+from tools.harness.kamailio import Kamailio, KamailioConfiguration
+from tools.harness.ledger import Ledger
+from tools.harness.process import program_environment, resident_memory
+from tools.harness.waiting import DEADLINE, wait_for
+
+NOBODY = 65534
+MEBIBYTE = 1 << 20
+
+
+def run_as_nobody(
+    command: Sequence[str], groups: Sequence[int] = ()
+) -> subprocess.CompletedProcess[str]:
+    """As a user that is neither root nor this one, with further groups."""
+    become = [
+        *([] if os.geteuid() == 0 else ["sudo", "--non-interactive"]),
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        f"--groups={','.join(map(str, groups))}"
+        if groups
+        else "--clear-groups",
+    ]
+    return subprocess.run(
+        [*become, *command],
+        capture_output=True,
+        env=program_environment(),
+        text=True,
+        timeout=2 * DEADLINE,
+    )
+
+
+def list_command(grpcurl: Path, address: Path) -> list[str]:
+    command = Grpcurl(address).command("list")
+    return [str(grpcurl), *command[1:]]
+
+
+@pytest.fixture
+def public_grpcurl(environment: Environment) -> Path:
+    """A copy of grpcurl that everybody may run."""
+    source = Path(Grpcurl("unused").command("list")[0])
+    copy = environment.directory / "grpcurl"
+    copy.write_bytes(source.read_bytes())
+    copy.chmod(0o755)
+    environment.directory.chmod(0o755)
+    return copy
+
+
+def start_at(
+    environment: Environment, **parameters: str | int
+) -> Kamailio:
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(closed_port(environment), **parameters)
+        )
+    )
+    kamailio.start()
+    return kamailio
+
+
+def test_other_users_may_not_open_the_socket(
+    environment: Environment, public_grpcurl: Path
+) -> None:
+    kamailio = start_at(environment)
+    path = kamailio.mqtt_control_socket
+    kamailio.directory.chmod(0o755)
+    assert path.stat().st_mode & 0o777 == 0o600
+    refused = run_as_nobody(list_command(public_grpcurl, path))
+    assert refused.returncode != 0
+    assert "permission denied" in refused.stderr
+    assert Grpcurl(path).run("list").exit_code == 0
+
+
+def test_other_users_may_not_call_through_an_open_socket(
+    environment: Environment, public_grpcurl: Path
+) -> None:
+    kamailio = start_at(environment, control_mode=0o666)
+    path = kamailio.mqtt_control_socket
+    kamailio.directory.chmod(0o755)
+    refused = run_as_nobody(list_command(public_grpcurl, path))
+    assert refused.returncode != 0
+    assert SERVICE not in refused.stdout
+    kamailio.process.wait_for_log(f"uid {NOBODY}")
+    assert Grpcurl(path).run("list").exit_code == 0
+
+
+def test_members_of_the_group_may_call(
+    environment: Environment, public_grpcurl: Path
+) -> None:
+    group = 4  # Any number will do.
+    kamailio = start_at(
+        environment, control_mode=0o660, control_group=str(group)
+    )
+    path = kamailio.mqtt_control_socket
+    kamailio.directory.chmod(0o755)
+    assert path.stat().st_gid == group
+    command = list_command(public_grpcurl, path)
+    assert SERVICE in run_as_nobody(command, groups=[group]).stdout
+    assert run_as_nobody(command, groups=[group + 1]).returncode != 0
+
+
+def test_calls_are_logged_with_the_caller(environment: Environment) -> None:
+    kamailio = start_at(environment)
+    Grpcurl(kamailio.mqtt_control_socket).call(
+        "Publish", {"topic": "a/b", "payload": "c2VjcmV0"}
+    )
+    Grpcurl(kamailio.mqtt_control_socket).call("Reconnect")
+    kamailio.process.wait_for_log(f"uid {os.geteuid()}")
+    assert "Reconnect" in kamailio.log()
+    assert "secret" not in kamailio.log()
+
+
+def test_a_socket_left_behind_is_replaced(environment: Environment) -> None:
+    kamailio = start_at(environment)
+    path = kamailio.mqtt_control_socket
+    kamailio.process.close()  # Kills all its processes.
+    assert path.is_socket()
+    kamailio.start()
+    assert Grpcurl(path).run("list").exit_code == 0
+    assert kamailio.stop() == 0
+    assert not path.exists()
+
+
+def test_the_socket_of_another_instance_is_left_alone(
+    environment: Environment,
+) -> None:
+    kamailio = start_at(environment)
+    path = kamailio.mqtt_control_socket
+    second = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(
+                closed_port(environment), control_address=f"unix:{path}"
+            )
+        )
+    )
+    with pytest.raises(AssertionError, match="ended"):
+        second.start()
+    assert second.process.exit_code not in (0, None)
+    assert 'parameter "control_address"' in second.log()
+    assert Grpcurl(path).run("list").exit_code == 0
+
+
+def test_no_address_is_no_service(environment: Environment) -> None:
+    kamailio = start_at(environment, control_address="")
+    assert not kamailio.mqtt_control_socket.exists()
+
+
+def test_a_reader_that_stops_reading(environment: Environment) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    ledger.wait_connected()
+    client = control_client(environment, kamailio)
+    streams = [
+        client.stub.WatchEvents(
+            messages.WatchEventsRequest(max_payload_bytes=65536)
+        )
+        for _ in range(5)
+    ]
+    for stream in streams:
+        assert next(stream).WhichOneof("event") == "synced"
+    dispatcher = kamailio.dispatcher_pid()
+    before = resident_memory(dispatcher)
+    traffic = Traffic(environment, kamailio)
+    traffic.publish(3000, size=20000)  # 60 MB for each reader.
+    ledger.wait_delivered()
+    ledger.check(traffic)
+    # A stream holds at most 4 MiB, and what gRPC has taken of it.
+    assert resident_memory(dispatcher) - before < 100 * MEBIBYTE
+    lost = next(
+        event.lost.count
+        for event in streams[0]
+        if event.WhichOneof("event") == "lost"
+    )
+    assert lost > 0
+    for stream in streams:
+        stream.cancel()
+
+
+@contextlib.contextmanager
+def connections(path: Path, count: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            peer = stack.enter_context(
+                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            )
+            peer.settimeout(DEADLINE)
+            peer.connect(str(path))
+            opened.append(peer)
+        yield opened
+
+
+def test_a_thousand_connections(environment: Environment) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    ledger.wait_connected()
+    traffic = Traffic(environment, kamailio)
+    with connections(kamailio.mqtt_control_socket, 1000) as peers:
+        # Those beyond the limit are closed at once.
+        assert peers[-1].recv(1) == b""
+        traffic.publish(500)
+        ledger.wait_delivered()
+        ledger.check(traffic)
+    control_client(environment, kamailio)
+
+
+def test_an_oversized_message_is_refused(environment: Environment) -> None:
+    scene = Scene(environment)
+    client = control_client(environment, scene.kamailio)
+    request = messages.PublishRequest(topic="a", payload=bytes(17 * MEBIBYTE))
+    with pytest.raises(grpc.RpcError) as failure:
+        client.stub.Publish(request, timeout=DEADLINE)
+    assert failure.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    client.stub.GetStatus(messages.GetStatusRequest(), timeout=DEADLINE)
+
+
+def test_garbage_is_survived(environment: Environment) -> None:
+    scene = Scene(environment)
+    path = scene.kamailio.mqtt_control_socket
+    with connections(path, 3) as peers:
+        for peer, junk in zip(
+            peers, (b"GET / HTTP/1.1\r\n\r\n", bytes(5000), b"\xff" * 5000)
+        ):
+            peer.sendall(junk)
+            with contextlib.suppress(ConnectionResetError):
+                while peer.recv(4096):
+                    pass
+    control_client(environment, scene.kamailio)
+
+
+def test_open_streams_and_calls_delay_no_stop(
+    environment: Environment,
+) -> None:
+    kamailio = start_kamailio(
+        environment,
+        closed_port(environment),
+        reconnect_delay=60,
+        drain_timeout=500,
+        routes="event_route[mqtt:message] { sleep(60); }",
+        modules=("cfgutils",),
+    )
+    client = control_client(environment, kamailio)
+    stream = client.stub.WatchEvents(messages.WatchEventsRequest())
+    assert next(stream).WhichOneof("event") == "synced"
+    waiting = client.stub.Reconnect.future(
+        messages.ReconnectRequest(wait=True)
+    )
+    injected = client.stub.InjectMessage.future(
+        messages.InjectMessageRequest(topic="a")
+    )
+    wait_for(
+        lambda: next(stream).WhichOneof("event") == "message_received",
+        "the message",
+    )
+    stop_in_time(kamailio, 0.5 + 1)
+    for call in (waiting, injected):
+        assert call.code() == grpc.StatusCode.UNAVAILABLE
+    with pytest.raises(grpc.RpcError) as ended:
+        for _ in stream:
+            pass
+    assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert not kamailio.mqtt_control_socket.exists()
+
+
+def test_a_stopped_caller_delays_nothing(environment: Environment) -> None:
+    kamailio = start_kamailio(environment, environment.broker())
+    Ledger(kamailio).wait_connected()
+    grpcurl = Grpcurl(kamailio.mqtt_control_socket)
+    with subprocess.Popen(
+        grpcurl.command(f"{SERVICE}/WatchEvents"),
+        stdout=subprocess.DEVNULL,
+        env=program_environment(),
+    ) as caller:
+        caller.send_signal(signal.SIGSTOP)
+        Traffic(environment, kamailio).publish(500)
+        stop_in_time(kamailio, 3 + 1)
+        caller.kill()
