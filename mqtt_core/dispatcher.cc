@@ -117,8 +117,8 @@ void Dispatcher::OnSubscriptionChanged(const Subscription& subscription,
   control_.OnSubscriptionChanged(subscription, removed);
 }
 
-void Dispatcher::OnUnsubscribed(MqttClient::PacketId packet_id) {
-  control_.OnUnsubscribed(packet_id);
+void Dispatcher::OnUnsubscribed(const std::string& filter) {
+  control_.OnUnsubscribed(filter);
 }
 
 void Dispatcher::OnPublish(uint64_t id, const Message& message,

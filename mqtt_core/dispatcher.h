@@ -84,7 +84,7 @@ class Dispatcher final : private Session::Observer {
   void OnMessage(InboundMessage message) override;
   void OnSubscriptionChanged(const Subscription& subscription,
                              bool removed) override;
-  void OnUnsubscribed(MqttClient::PacketId packet_id) override;
+  void OnUnsubscribed(const std::string& filter) override;
   void OnPublish(uint64_t id, const Message& message,
                  PublishOutcome outcome) override;
 

@@ -206,20 +206,13 @@ void DispatcherControl::DoUnsubscribe(
     CallId call, const std::string& filter, bool wait,
     absl::AnyInvocable<void(absl::Status)> done) {
   absl::Status status = CheckOpen();
-  if (status.ok() && session_->subscriptions().Find(filter) == nullptr) {
+  if (status.ok() && !session_->Unsubscribe(filter)) {
     status = absl::NotFoundError("there is no subscription with that filter");
   }
-  if (!status.ok()) {
-    done(status);
-    return;
-  }
-  const absl::optional<MqttClient::PacketId> packet_id =
-      session_->Unsubscribe(filter);
-  if (wait && packet_id.has_value()) {
-    unsubscribes_.insert_or_assign(*packet_id,
-                                   PendingUnsubscribe{call, std::move(done)});
+  if (status.ok() && wait && session_->state() == Session::State::kConnected) {
+    unsubscribes_.emplace(filter, PendingUnsubscribe{call, std::move(done)});
   } else {
-    done(absl::OkStatus());
+    done(status);
   }
 }
 
@@ -334,7 +327,7 @@ void DispatcherControl::OnDisconnected() {
   });
   // The subscriptions are gone with the connection, or are told to the broker
   // with the next one.
-  for (auto& [packet_id, pending] : std::exchange(unsubscribes_, {})) {
+  for (auto& [filter, pending] : std::exchange(unsubscribes_, {})) {
     pending.done(absl::OkStatus());
   }
 }
@@ -361,9 +354,10 @@ void DispatcherControl::OnSubscriptionChanged(const Subscription& subscription,
   subscribes_.erase(begin, end);
 }
 
-void DispatcherControl::OnUnsubscribed(MqttClient::PacketId packet_id) {
-  auto pending = unsubscribes_.extract(packet_id);
-  if (!pending.empty()) pending.mapped().done(absl::OkStatus());
+void DispatcherControl::OnUnsubscribed(const std::string& filter) {
+  const auto [begin, end] = unsubscribes_.equal_range(filter);
+  for (auto it = begin; it != end; ++it) it->second.done(absl::OkStatus());
+  unsubscribes_.erase(begin, end);
 }
 
 void DispatcherControl::OnPublish(uint64_t publish_id, const Message& message,

@@ -23,7 +23,6 @@
 #include "mqtt_core/event_loop.h"
 #include "mqtt_core/inbound_queue.h"
 #include "mqtt_core/message.h"
-#include "mqtt_core/mqtt_client.h"
 #include "mqtt_core/session.h"
 
 namespace kamailio_mqtt {
@@ -62,7 +61,7 @@ class DispatcherControl final : public Control {
   void OnDisconnected();
   void OnMessage(const InboundMessage& message);
   void OnSubscriptionChanged(const Subscription& subscription, bool removed);
-  void OnUnsubscribed(MqttClient::PacketId packet_id);
+  void OnUnsubscribed(const std::string& filter);
   void OnPublish(uint64_t publish_id, const Message& message,
                  PublishOutcome outcome);
   // The event route of an injected message has run.
@@ -129,7 +128,7 @@ class DispatcherControl final : public Control {
   Interest any_interest_;  // of those that watch
   // Calls that wait, by what they wait for.
   std::multimap<std::string, PendingSubscribe> subscribes_;  // by filter
-  std::map<MqttClient::PacketId, PendingUnsubscribe> unsubscribes_;
+  std::multimap<std::string, PendingUnsubscribe> unsubscribes_;  // by filter
   std::map<uint64_t, PendingPublish> publishes_;  // by publish id
   std::map<CallId, PendingInject> injections_;
   std::map<CallId, PendingReconnect> reconnects_;

@@ -233,8 +233,8 @@ class DispatcherControlTest : public ::testing::Test,
                              bool removed) override {
     control_->OnSubscriptionChanged(subscription, removed);
   }
-  void OnUnsubscribed(MqttClient::PacketId packet_id) override {
-    control_->OnUnsubscribed(packet_id);
+  void OnUnsubscribed(const std::string& filter) override {
+    control_->OnUnsubscribed(filter);
   }
   void OnPublish(uint64_t id, const Message& message,
                  PublishOutcome outcome) override {

@@ -38,12 +38,18 @@ MosquittoClient::MosquittoClient(EventLoop* loop, Log* log,
       log_(log),
       settings_(settings),
       client_id_(MakeClientId(settings)),
+      keeps_session_(settings.id.has_value() && settings.resubscribe == 1),
       settle_timer_(loop->CreateTimer([this] { OnSettleTimer(); })),
       connect_timer_(loop->CreateTimer([this] { OnConnectTimeout(); })),
       keep_alive_timer_(loop->CreateTimer([this] { OnKeepAlive(); })) {}
 
 MosquittoClient::~MosquittoClient() {
   Abort({DisconnectKind::kRequested, "the client is destroyed"});
+  if (is_kept_by_broker_) {
+    log_->Info(absl::StrCat("the broker may keep the session of client ",
+                            "identifier ", client_id_,
+                            " until somebody connects with it"));
+  }
 }
 
 void MosquittoClient::SetListener(Listener* listener) { listener_ = listener; }
@@ -51,6 +57,7 @@ void MosquittoClient::SetListener(Listener* listener) { listener_ = listener; }
 void MosquittoClient::Connect() {
   assert(state_ == State::kIdle);
   state_ = State::kResolving;
+  is_wiped_ = false;
   stuck_calls_.erase(
       std::remove_if(stuck_calls_.begin(), stuck_calls_.end(),
                      [](const auto& call) { return call->IsOver(); }),
@@ -61,18 +68,50 @@ void MosquittoClient::Connect() {
                       " earlier attempts yet")});
     return;
   }
-  connection_ = std::make_shared<MosquittoConnection>(settings_, client_id_,
-                                                      std::move(tls_context_));
-  absl::StatusOr<std::shared_ptr<BlockingCall>> call = BlockingCall::Start(
-      loop_, [connection = connection_] { connection->Connect(); },
-      [this] { OnResolved(); });
-  if (!call.ok()) {
-    End({DisconnectKind::kUnreachable, std::string(call.status().message())});
-    return;
+  // A name service that hangs holds its thread, and must not hold what is in
+  // flight with it.
+  auto problem = std::make_shared<absl::optional<DisconnectReason>>();
+  Call(
+      [problem, settings = settings_] {
+        *problem = MosquittoConnection::Resolve(settings);
+      },
+      [this, problem] { OnResolved(*problem); });
+}
+
+void MosquittoClient::Call(BlockingCall::Function work,
+                           BlockingCall::Function done) {
+  if (!connect_timer_->IsRunning()) {
+    connect_timer_->Start(
+        std::chrono::seconds(settings_.connect_timeout_seconds));
   }
-  call_ = *std::move(call);
-  connect_timer_->Start(
-      std::chrono::seconds(settings_.connect_timeout_seconds));
+  absl::StatusOr<std::shared_ptr<BlockingCall>> call =
+      BlockingCall::Start(loop_, std::move(work), std::move(done));
+  if (call.ok()) {
+    call_ = *std::move(call);
+  } else {
+    End({DisconnectKind::kUnreachable, std::string(call.status().message())});
+  }
+}
+
+void MosquittoClient::StartConnection(Purpose purpose) {
+  state_ = State::kConnecting;
+  purpose_ = purpose;
+  MosquittoConnection::Options options;
+  options.clean_session = purpose == Purpose::kWipe || !keeps_session_;
+  options.with_will = purpose == Purpose::kSession;
+  connection_ = std::make_shared<MosquittoConnection>(
+      settings_, client_id_, options, std::move(remains_));
+  Call([connection = connection_] { connection->Connect(); },
+       [this] { OnTcpConnected(); });
+}
+
+// connect(2) was interrupted, and has returned by now; only a thread that the
+// name service has caught after all keeps what it has.
+void MosquittoClient::TakeBackLent() {
+  const LentConnection lent = std::exchange(lent_, {});
+  if (lent.connection == nullptr || !lent.call->IsOver()) return;
+  lent.connection->End({DisconnectKind::kRequested, "given up"});
+  remains_ = lent.connection->TakeRemains();
 }
 
 void MosquittoClient::Disconnect() {
@@ -81,13 +120,20 @@ void MosquittoClient::Disconnect() {
     keep_alive_timer_->Stop();
     ContinueDisconnect();
     SettleSoon();
-  } else if (state_ == State::kResolving || state_ == State::kHandshaking) {
-    End({DisconnectKind::kRequested, "disconnect requested"});
+  } else if (!is_reported_) {
+    Abort({DisconnectKind::kRequested, "disconnect requested"});
   }
 }
 
+void MosquittoClient::DisconnectForGood() {
+  is_for_good_ = true;
+  Disconnect();
+}
+
 void MosquittoClient::Abort(DisconnectReason reason) {
-  if (state_ == State::kIdle || state_ == State::kEnding) return;
+  if (state_ == State::kIdle) return;
+  if (state_ == State::kEnding && !next_purpose_.has_value()) return;
+  next_purpose_.reset();
   End(std::move(reason));
 }
 
@@ -98,6 +144,7 @@ absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Publish(
 
 absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Subscribe(
     const std::string& filter, Qos qos) {
+  if (qos == Qos::kExactlyOnce) keeps_session_ = false;
   return Submitting([&] { return connection_->Subscribe(filter, qos); });
 }
 
@@ -145,7 +192,19 @@ bool MosquittoClient::WantsMore() const {
   return state_ == State::kConnected && HasRoom();
 }
 
-void MosquittoClient::OnResolved() {
+void MosquittoClient::OnResolved(
+    const absl::optional<DisconnectReason>& problem) {
+  call_.reset();
+  if (problem.has_value()) {
+    End(*problem);
+  } else {
+    TakeBackLent();
+    if (remains_.handle == nullptr) listener_->OnSessionLost();
+    StartConnection(Purpose::kSession);
+  }
+}
+
+void MosquittoClient::OnTcpConnected() {
   call_.reset();
   state_ = State::kHandshaking;
   if (!connection_->end().has_value()) {
@@ -177,11 +236,12 @@ void MosquittoClient::OnLingering() {
 
 void MosquittoClient::OnConnectTimeout() {
   const char* waiting_for = "CONNACK";
-  if (state_ == State::kResolving) {
+  if (state_ == State::kResolving || state_ == State::kConnecting) {
     waiting_for = "name resolution or TCP";
   } else if (connection_->IsTlsHandshaking()) {
     waiting_for = "the TLS handshake";
   }
+  next_purpose_.reset();
   End({DisconnectKind::kTimeout,
        absl::StrCat("connect_timeout of ", settings_.connect_timeout_seconds,
                     " s has passed, waiting for ", waiting_for)});
@@ -230,17 +290,44 @@ void MosquittoClient::Settle() {
   WaitForSocket();
 }
 
+// Connected comes first: it may be what let the library publish.
 void MosquittoClient::DeliverEvents() {
   connection_->TakePublished(&published_);
-  for (const PacketId packet_id : published_) listener_->OnPublished(packet_id);
   connection_->TakeEvents(&events_);
   for (MosquittoConnection::Event& event : events_) {
     absl::visit([this](auto& alternative) { Deliver(alternative); }, event);
   }
+  for (const PacketId packet_id : published_) listener_->OnPublished(packet_id);
 }
 
-void MosquittoClient::Deliver(const MosquittoConnection::Connected&) {
+void MosquittoClient::Deliver(const MosquittoConnection::Connected& connected) {
+  if (purpose_ == Purpose::kWipe) {
+    is_wiped_ = true;
+    is_kept_by_broker_ = false;
+    if (!is_for_good_) next_purpose_ = Purpose::kSession;
+    state_ = State::kDraining;
+    return;
+  }
+  if (connection_->resumes() && !connected.session_present) {
+    log_->Debug("the broker has not kept the session");
+    next_purpose_ = Purpose::kSession;
+    End({DisconnectKind::kLost, "the broker has not kept the session"});
+    return;
+  }
+  if (keeps_session_ && !connection_->resumes() && connected.session_present) {
+    if (is_wiped_) {
+      End({DisconnectKind::kProtocolError,
+           "the broker keeps a session that was to be removed"});
+      return;
+    }
+    log_->Debug("the broker has kept a session from before: removing it");
+    next_purpose_ = Purpose::kWipe;
+    state_ = State::kDraining;
+    return;
+  }
   state_ = State::kConnected;
+  is_reported_ = true;
+  is_kept_by_broker_ = keeps_session_;
   connect_timer_->Stop();
   if (settings_.keepalive_seconds > 0) {
     keep_alive_timer_->Start(std::chrono::seconds(settings_.keepalive_seconds));
@@ -263,7 +350,7 @@ void MosquittoClient::Deliver(const MosquittoConnection::PingResponse&) {
 }
 
 void MosquittoClient::Deliver(InboundMessage& message) {
-  listener_->OnMessage(std::move(message));
+  if (is_reported_) listener_->OnMessage(std::move(message));
 }
 
 bool MosquittoClient::IsReading() const {
@@ -320,6 +407,7 @@ void MosquittoClient::ContinueDisconnect() {
       connection_->descriptor() >= 0) {
     return;
   }
+  if (is_for_good_ && is_kept_by_broker_) next_purpose_ = Purpose::kWipe;
   if (lingering_descriptor_ < 0) {
     End({DisconnectKind::kRequested, "disconnect requested"});
     return;
@@ -333,18 +421,19 @@ void MosquittoClient::ContinueDisconnect() {
 
 void MosquittoClient::End(DisconnectReason reason) {
   watch_.reset();
-  if (state_ == State::kResolving) {
-    if (call_ != nullptr) {
-      call_->Abandon();
-      stuck_calls_.push_back(std::move(call_));
+  if (call_ != nullptr) {
+    call_->Abandon();
+    stuck_calls_.push_back(call_);
+    if (connection_ != nullptr) {
+      lent_ = {std::move(call_), std::move(connection_)};
     }
-    connection_.reset();  // the thread's own, if there is one
-  } else {
+    call_.reset();
+  } else if (connection_ != nullptr) {
     connection_->End(reason);
   }
   if (lingering_descriptor_ >= 0) close(lingering_descriptor_);
   lingering_descriptor_ = -1;
-  connect_timer_->Stop();
+  if (!next_purpose_.has_value()) connect_timer_->Stop();
   keep_alive_timer_->Stop();
   state_ = State::kEnding;
   end_ = std::move(reason);
@@ -352,12 +441,24 @@ void MosquittoClient::End(DisconnectReason reason) {
 }
 
 void MosquittoClient::Finish() {
-  const DisconnectReason reason = *std::move(end_);
+  DisconnectReason reason = *std::move(end_);
   end_.reset();
-  if (connection_ != nullptr) tls_context_ = connection_->TakeTlsContext();
+  if (connection_ != nullptr) remains_ = connection_->TakeRemains();
   connection_.reset();
   was_full_ = false;
   settle_timer_->Stop();
+  if (next_purpose_.has_value() || !keeps_session_) remains_.handle.reset();
+  if (remains_.handle == nullptr && lent_.connection == nullptr) {
+    listener_->OnSessionLost();
+  }
+  if (next_purpose_.has_value()) {
+    StartConnection(*std::exchange(next_purpose_, absl::nullopt));
+    return;
+  }
+  if (is_for_good_ && purpose_ == Purpose::kWipe) {
+    reason = {DisconnectKind::kRequested, "disconnect requested"};
+  }
+  is_reported_ = false;
   state_ = State::kIdle;
   listener_->OnDisconnected(reason);
 }

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The MQTT client by libmosquitto, MQTT 3.1.1, clean sessions. What may block
-// in connecting runs on a thread of its own; everything else on the event loop.
+// The MQTT client by libmosquitto, MQTT 3.1.1. What may block in connecting
+// runs on a thread of its own; everything else on the event loop.
+//
+// Sessions are kept if the settings give a client identifier and subscriptions
+// outlive a connection (resubscribe). Else, and once a subscription of QoS 2
+// was asked for, every connection begins a clean session: libmosquitto 2.0.11
+// keeps both copies of a message of QoS 2 that the broker sends again, and
+// would deliver the left one in the place of a later message.
+//
+// A session that the broker has kept for somebody else, above all for an
+// earlier process with the same identifier, is of no use: packet identifiers
+// begin anew. It is removed by a connection with a clean session, before the
+// one that counts, within the same attempt.
 //
 // Thread safety: see MqttClient. The destructor does not wait for anything: a
 // thread that is stuck in the name service is left to end by itself. So a
@@ -44,6 +55,7 @@ class MosquittoClient final : public MqttClient {
   void SetListener(Listener* listener) override;
   void Connect() override;
   void Disconnect() override;
+  void DisconnectForGood() override;
   void Abort(DisconnectReason reason) override;
   absl::StatusOr<PacketId> Publish(const Message& message) override;
   absl::StatusOr<PacketId> Subscribe(const std::string& filter,
@@ -56,17 +68,28 @@ class MosquittoClient final : public MqttClient {
  private:
   enum class State {
     kIdle,
-    kResolving,      // the connection belongs to call_
+    kResolving,      // the name service is asked; there is no connection
+    kConnecting,     // the connection belongs to call_
     kHandshaking,    // TLS, CONNECT
     kConnected,      // CONNACK 0 has come
     kDraining,       // Disconnect() waits for what was submitted
     kDisconnecting,  // DISCONNECT waits for the socket
     kLingering,      // the broker has not closed the connection yet
-    kEnding,         // OnDisconnected() is due
+    kEnding,         // the next connection or OnDisconnected() is due
+  };
+  enum class Purpose {
+    kSession,  // the listener's
+    kWipe,     // to remove the session from the broker
+  };
+  // A connection whose thread has not come back when it was given up.
+  struct LentConnection {
+    std::shared_ptr<BlockingCall> call;
+    std::shared_ptr<MosquittoConnection> connection;
   };
 
-  // Callbacks of the loop. Each ends with Settle().
-  void OnResolved();
+  // Callbacks of the loop. Each ends with Settle() or a new call_.
+  void OnResolved(const absl::optional<DisconnectReason>& problem);
+  void OnTcpConnected();
   void OnSocket(bool readable, bool writable);
   void OnLingering();
   void OnConnectTimeout();
@@ -89,6 +112,11 @@ class MosquittoClient final : public MqttClient {
   bool HasRoom() const;
   bool HasRoomAgain() const;
   void WaitForSocket();
+  // Runs `work` on a thread, then `done` on the loop. Ends the attempt where
+  // there is no thread.
+  void Call(BlockingCall::Function work, BlockingCall::Function done);
+  void StartConnection(Purpose purpose);
+  void TakeBackLent();
   template <typename Submit>
   absl::StatusOr<PacketId> Submitting(Submit submit);
   void FinishSubmitting();
@@ -105,11 +133,21 @@ class MosquittoClient final : public MqttClient {
   Listener* listener_ = nullptr;
 
   State state_ = State::kIdle;
-  std::shared_ptr<BlockingCall> call_;  // while kResolving
+  bool keeps_session_;                  // on the next connection
+  std::shared_ptr<BlockingCall> call_;  // while kResolving or kConnecting
   std::vector<std::shared_ptr<BlockingCall>> stuck_calls_;
-  std::shared_ptr<MosquittoConnection> connection_;  // unless kIdle
-  MosquittoConnection::TlsContext tls_context_;      // for the next one
-  absl::optional<DisconnectReason> end_;             // while kEnding
+  // From kConnecting on.
+  std::shared_ptr<MosquittoConnection> connection_;
+  Purpose purpose_ = Purpose::kSession;
+  // What the connection that follows this one is for, if one does.
+  absl::optional<Purpose> next_purpose_;
+  bool is_wiped_ = false;                 // on this attempt
+  bool is_for_good_ = false;              // DisconnectForGood() was called
+  bool is_reported_ = false;              // OnConnected() was called
+  bool is_kept_by_broker_ = false;        // the session
+  MosquittoConnection::Remains remains_;  // for the next connection
+  LentConnection lent_;                   // or they are here
+  absl::optional<DisconnectReason> end_;  // while kEnding
   // On the socket, or its duplicate while kLingering.
   std::unique_ptr<IoWatch> watch_;
   int lingering_descriptor_ = -1;

@@ -159,10 +159,10 @@ TEST_F(MosquittoClientFaultsTest, ConnectSaysWhatTheSettingsSay) {
                         std::string(1, static_cast<char>(value.size())), value);
   };
   // MQTT 3.1.1 section 3.1: level 4; user name, password, will retain, will
-  // QoS 2, will, clean session; keep alive.
+  // QoS 2, will, no clean session; keep alive.
   EXPECT_EQ(
       server_.received(),
-      absl::StrCat("\x10\x3f", field("MQTT"), "\x04\xf6\x01\x2c",
+      absl::StrCat("\x10\x3f", field("MQTT"), "\x04\xf4\x01\x2c",
                    field("my-id"), field("my/will"), field("my-last-words"),
                    field("my-user"), field("my-password")));
 }

@@ -53,6 +53,11 @@ MosquittoConnection* Self(void* self) {
   return static_cast<MosquittoConnection*>(self);
 }
 
+DisconnectReason CannotResolve(DisconnectKind kind, int code) {
+  return {kind,
+          absl::StrCat("cannot resolve the host name: ", gai_strerror(code))};
+}
+
 // For private keys with a passphrase: there is none, and nobody to ask.
 int NoPassphrase(char*, int, int, void*) { return 0; }
 
@@ -95,43 +100,72 @@ void MosquittoConnection::TlsContextDeleter::operator()(
   SSL_CTX_free(context);
 }
 
+void MosquittoConnection::HandleDeleter::operator()(
+    struct mosquitto* handle) const {
+  mosquitto_destroy(handle);
+}
+
 MosquittoConnection::MosquittoConnection(const Settings& settings,
                                          const std::string& client_id,
-                                         TlsContext tls_context)
+                                         const Options& options,
+                                         Remains remains)
     : settings_(settings),
       client_id_(client_id),
       ping_response_line_(
           absl::StrCat("Client ", client_id, " received PINGRESP")),
-      tls_context_(std::move(tls_context)) {}
+      options_(options),
+      handle_(std::move(remains.handle)),
+      resumes_(handle_ != nullptr),
+      tls_context_(std::move(remains.tls_context)) {}
 
-MosquittoConnection::~MosquittoConnection() { mosquitto_destroy(handle_); }
+MosquittoConnection::~MosquittoConnection() = default;
+
+absl::optional<DisconnectReason> MosquittoConnection::Resolve(
+    const Settings& settings) {
+  struct addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  struct addrinfo* addresses = nullptr;
+  const int code =
+      getaddrinfo(settings.host->c_str(), nullptr, &hints, &addresses);
+  if (code != 0) return CannotResolve(DisconnectKind::kUnreachable, code);
+  freeaddrinfo(addresses);
+  return absl::nullopt;
+}
 
 void MosquittoConnection::Connect() {
+  const absl::Status prepared = PrepareHandle();
+  if (!prepared.ok()) {
+    End({DisconnectKind::kUnreachable, std::string(prepared.message())});
+    return;
+  }
+  UpdateLogCallback();
+  const int code =
+      mosquitto_connect(handle_.get(), settings_.host->c_str(), settings_.port,
+                        settings_.keepalive_seconds);
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+}
+
+absl::Status MosquittoConnection::PrepareHandle() {
+  if (resumes_) {
+    mosquitto_user_data_set(handle_.get(), this);
+    if (tls_context_ != nullptr) ForgetCertificates();
+    return absl::OkStatus();
+  }
   static std::once_flag library_initialised;
   std::call_once(library_initialised, [] { mosquitto_lib_init(); });
 
-  handle_ = mosquitto_new(client_id_.c_str(), /*clean_start=*/true, this);
+  handle_.reset(
+      mosquitto_new(client_id_.c_str(), options_.clean_session, this));
   if (handle_ == nullptr) {
-    End({DisconnectKind::kUnreachable,
-         absl::StrCat("libmosquitto: ", ErrorText(errno))});
-    return;
+    return absl::InternalError(
+        absl::StrCat("libmosquitto: ", ErrorText(errno)));
   }
-  mosquitto_connect_callback_set(handle_, &OnConnack);
-  mosquitto_publish_callback_set(handle_, &OnPublish);
-  mosquitto_subscribe_callback_set(handle_, &OnSuback);
-  mosquitto_unsubscribe_callback_set(handle_, &OnUnsuback);
-  mosquitto_message_callback_set(handle_, &OnMessage);
-  UpdateLogCallback();
-
-  const absl::Status configured = Configure();
-  if (!configured.ok()) {
-    End({DisconnectKind::kUnreachable, std::string(configured.message())});
-    return;
-  }
-  const int code =
-      mosquitto_connect(handle_, settings_.host->c_str(), settings_.port,
-                        settings_.keepalive_seconds);
-  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+  mosquitto_connect_with_flags_callback_set(handle_.get(), &OnConnack);
+  mosquitto_publish_callback_set(handle_.get(), &OnPublish);
+  mosquitto_subscribe_callback_set(handle_.get(), &OnSuback);
+  mosquitto_unsubscribe_callback_set(handle_.get(), &OnUnsuback);
+  mosquitto_message_callback_set(handle_.get(), &OnMessage);
+  return Configure();
 }
 
 absl::Status MosquittoConnection::Configure() {
@@ -142,26 +176,28 @@ absl::Status MosquittoConnection::Configure() {
                      WithoutPeriod(mosquitto_strerror(code))));
   };
   absl::Status status;
-  status.Update(check("protocol version",
-                      mosquitto_int_option(handle_, MOSQ_OPT_PROTOCOL_VERSION,
-                                           MQTT_PROTOCOL_V311)));
+  status.Update(
+      check("protocol version",
+            mosquitto_int_option(handle_.get(), MOSQ_OPT_PROTOCOL_VERSION,
+                                 MQTT_PROTOCOL_V311)));
   // We send in batches; what ends one is not to wait for an acknowledgement.
-  status.Update(check("TCP option",
-                      mosquitto_int_option(handle_, MOSQ_OPT_TCP_NODELAY, 1)));
+  status.Update(
+      check("TCP option",
+            mosquitto_int_option(handle_.get(), MOSQ_OPT_TCP_NODELAY, 1)));
   // The session keeps the window; the library is not to queue behind it.
   status.Update(
-      check("window", mosquitto_max_inflight_messages_set(handle_, 0)));
+      check("window", mosquitto_max_inflight_messages_set(handle_.get(), 0)));
   if (settings_.username.has_value()) {
-    status.Update(
-        check("user name and password",
-              mosquitto_username_pw_set(handle_, settings_.username->c_str(),
-                                        OrNull(settings_.password))));
+    status.Update(check(
+        "user name and password",
+        mosquitto_username_pw_set(handle_.get(), settings_.username->c_str(),
+                                  OrNull(settings_.password))));
   }
-  if (settings_.will.topic.has_value()) {
+  if (options_.with_will && settings_.will.topic.has_value()) {
     const std::string payload = settings_.will.payload.value_or("");
     status.Update(check(
         "will",
-        mosquitto_will_set(handle_, settings_.will.topic->c_str(),
+        mosquitto_will_set(handle_.get(), settings_.will.topic->c_str(),
                            static_cast<int>(payload.size()), payload.data(),
                            settings_.will.qos, settings_.will.retain != 0)));
   }
@@ -169,15 +205,19 @@ absl::Status MosquittoConnection::Configure() {
   return status;
 }
 
-// The library makes the first one, and initialises itself with that; what the
-// settings say it sets again for each connection. The certificates to trust
-// would only become more.
-void MosquittoConnection::ReuseTlsContext() {
+// The library sets what the settings say again for each connection. The
+// certificates to trust would only become more.
+void MosquittoConnection::ForgetCertificates() {
   X509_STORE* const no_certificates = X509_STORE_new();
   if (no_certificates == nullptr) return;
   SSL_CTX_set_cert_store(tls_context_.get(), no_certificates);
-  mosquitto_void_option(handle_, MOSQ_OPT_SSL_CTX, tls_context_.get());
-  mosquitto_int_option(handle_, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 1);
+}
+
+// The library makes the first one, and initialises itself with that.
+void MosquittoConnection::ReuseTlsContext() {
+  ForgetCertificates();
+  mosquitto_void_option(handle_.get(), MOSQ_OPT_SSL_CTX, tls_context_.get());
+  mosquitto_int_option(handle_.get(), MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 1);
 }
 
 // Before the library frees it with the connection.
@@ -191,7 +231,7 @@ absl::Status MosquittoConnection::ConfigureTls() {
   if (tls_context_ != nullptr) ReuseTlsContext();
   const TlsSettings& tls = settings_.tls;
   errno = 0;
-  if (mosquitto_tls_set(handle_, OrNull(tls.ca_file), OrNull(tls.ca_path),
+  if (mosquitto_tls_set(handle_.get(), OrNull(tls.ca_file), OrNull(tls.ca_path),
                         OrNull(tls.certificate), OrNull(tls.private_key),
                         &NoPassphrase) != MOSQ_ERR_SUCCESS) {
     return absl::InvalidArgumentError(
@@ -203,11 +243,11 @@ absl::Status MosquittoConnection::ConfigureTls() {
   absl::optional<std::string> method = tls.tls_method;
   if (method.has_value()) absl::AsciiStrToLower(&*method);
   if (mosquitto_tls_opts_set(
-          handle_, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, OrNull(method),
-          OrNull(tls.cipher_list)) != MOSQ_ERR_SUCCESS ||
-      mosquitto_tls_insecure_set(handle_, !verify) != MOSQ_ERR_SUCCESS ||
+          handle_.get(), verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+          OrNull(method), OrNull(tls.cipher_list)) != MOSQ_ERR_SUCCESS ||
+      mosquitto_tls_insecure_set(handle_.get(), !verify) != MOSQ_ERR_SUCCESS ||
       (tls.tls_alpn.has_value() &&
-       mosquitto_string_option(handle_, MOSQ_OPT_TLS_ALPN,
+       mosquitto_string_option(handle_.get(), MOSQ_OPT_TLS_ALPN,
                                tls.tls_alpn->c_str()) != MOSQ_ERR_SUCCESS)) {
     return absl::InvalidArgumentError(
         "TLS: libmosquitto does not take tls_method, cipher_list or tls_alpn");
@@ -218,18 +258,27 @@ absl::Status MosquittoConnection::ConfigureTls() {
 void MosquittoConnection::End(DisconnectReason reason) {
   if (end_.has_value()) return;
   end_ = std::move(reason);
-  mosquitto_destroy(handle_);
-  handle_ = nullptr;
+  const bool has_session = resumes_ || connack_code_ == 0;
+  if (has_session && !options_.clean_session && is_complete_) {
+    // The library closes the socket with the next connection.
+    shutdown(descriptor(), SHUT_RDWR);
+    kept_handle_ = std::move(handle_);
+  }
+  handle_.reset();
   alert_reader_.reset();
 }
 
+MosquittoConnection::Remains MosquittoConnection::TakeRemains() {
+  return {std::move(kept_handle_), std::move(tls_context_)};
+}
+
 int MosquittoConnection::descriptor() const {
-  return mosquitto_socket(handle_);
+  return mosquitto_socket(handle_.get());
 }
 
 SSL* MosquittoConnection::ssl() const {
   if (handle_ == nullptr) return nullptr;
-  return static_cast<SSL*>(mosquitto_ssl_get(handle_));
+  return static_cast<SSL*>(mosquitto_ssl_get(handle_.get()));
 }
 
 bool MosquittoConnection::IsTlsHandshaking() const {
@@ -245,7 +294,7 @@ std::string MosquittoConnection::TlsDescription() const {
 // The library takes a connection that breaks in the handshake for one that
 // has nothing to read yet, and would be called for ever.
 void MosquittoConnection::ContinueTlsHandshake() {
-  const int code = mosquitto_loop_read(handle_, 1);
+  const int code = mosquitto_loop_read(handle_.get(), 1);
   if (code != MOSQ_ERR_SUCCESS) {
     EndByCode(code, errno);
     return;
@@ -272,7 +321,7 @@ void MosquittoConnection::Read() {
   }
   for (int i = 0; i < kMaxPacketsPerRead; ++i) {
     errno = 0;
-    const int code = mosquitto_loop_read(handle_, 1);
+    const int code = mosquitto_loop_read(handle_.get(), 1);
     if (code != MOSQ_ERR_SUCCESS) {
       EndByCode(code, errno);
       return;
@@ -297,14 +346,14 @@ void MosquittoConnection::Write() {
     ContinueTlsHandshake();
     return;
   }
-  const int code = mosquitto_loop_write(handle_, 1);
+  const int code = mosquitto_loop_write(handle_.get(), 1);
   if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
 }
 
 bool MosquittoConnection::WantsToWrite() const {
   if (handle_ == nullptr) return false;
   if (IsTlsHandshaking()) return SSL_want_write(ssl());
-  return mosquitto_want_write(handle_);
+  return mosquitto_want_write(handle_.get());
 }
 
 bool MosquittoConnection::CheckKeepAlive() {
@@ -313,7 +362,7 @@ bool MosquittoConnection::CheckKeepAlive() {
   // The one line that the library may write here says that it sends PINGREQ.
   in_keep_alive_check_ = true;
   UpdateLogCallback();
-  const int code = mosquitto_loop_misc(handle_);
+  const int code = mosquitto_loop_misc(handle_.get());
   const int error = errno;
   in_keep_alive_check_ = false;
   UpdateLogCallback();
@@ -328,24 +377,31 @@ absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Publish(
   }
   int packet_id = 0;
   const int code = mosquitto_publish(
-      handle_, &packet_id, message.topic.c_str(),
+      handle_.get(), &packet_id, message.topic.c_str(),
       static_cast<int>(message.payload.size()), message.payload.data(),
       static_cast<int>(message.qos), message.retain);
-  return Submitted(code, packet_id);
+  absl::StatusOr<PacketId> submitted = Submitted(code, packet_id);
+  // What it cannot write it keeps all the same.
+  if (absl::IsUnavailable(submitted.status()) &&
+      message.qos != Qos::kAtMostOnce) {
+    return static_cast<PacketId>(packet_id);
+  }
+  return submitted;
 }
 
 absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Subscribe(
     const std::string& filter, Qos qos) {
   int packet_id = 0;
-  const int code = mosquitto_subscribe(handle_, &packet_id, filter.c_str(),
-                                       static_cast<int>(qos));
+  const int code = mosquitto_subscribe(handle_.get(), &packet_id,
+                                       filter.c_str(), static_cast<int>(qos));
   return Submitted(code, packet_id);
 }
 
 absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Unsubscribe(
     const std::string& filter) {
   int packet_id = 0;
-  const int code = mosquitto_unsubscribe(handle_, &packet_id, filter.c_str());
+  const int code =
+      mosquitto_unsubscribe(handle_.get(), &packet_id, filter.c_str());
   return Submitted(code, packet_id);
 }
 
@@ -368,7 +424,7 @@ absl::StatusOr<MosquittoConnection::PacketId> MosquittoConnection::Submitted(
 }
 
 void MosquittoConnection::Disconnect() {
-  const int code = mosquitto_disconnect(handle_);
+  const int code = mosquitto_disconnect(handle_.get());
   if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
 }
 
@@ -383,6 +439,7 @@ void MosquittoConnection::TakeEvents(std::vector<Event>* events) {
 }
 
 void MosquittoConnection::EndByCode(int code, int error) {
+  if (code == MOSQ_ERR_NOMEM) is_complete_ = false;
   if (alert_reader_ != nullptr && error_lines_.empty()) {
     const char* alert = alert_reader_->Read();
     if (alert != nullptr) error_lines_.push_back(alert);
@@ -406,8 +463,7 @@ DisconnectReason MosquittoConnection::Explain(int code, int error) const {
   }
   switch (code) {
     case MOSQ_ERR_EAI:
-      return {broken, absl::StrCat("cannot resolve the host name: ",
-                                   gai_strerror(error))};
+      return CannotResolve(broken, error);
     case MOSQ_ERR_TLS:
     case MOSQ_ERR_INVAL:  // what it logs says that TLS is meant
       return {broken, ExplainTls()};
@@ -467,17 +523,26 @@ void MosquittoConnection::UpdateLogCallback() {
       connack_code_ != 0 || in_keep_alive_check_ || ping_outstanding_;
   if (wanted == has_log_callback_) return;
   has_log_callback_ = wanted;
-  mosquitto_log_callback_set(handle_, wanted ? &OnLog : nullptr);
+  mosquitto_log_callback_set(handle_.get(), wanted ? &OnLog : nullptr);
 }
 
-void MosquittoConnection::OnConnack(struct mosquitto*, void* self, int code) {
-  if (Self(self)->connack_code_ >= 0) {
-    Self(self)->protocol_violated_ = true;
+void MosquittoConnection::OnConnack(struct mosquitto*, void* user_data,
+                                    int code, int flags) {
+  MosquittoConnection* const self = Self(user_data);
+  if (self->connack_code_ >= 0) {
+    self->protocol_violated_ = true;
     return;
   }
-  Self(self)->connack_code_ = code;
-  Self(self)->alert_reader_.reset();
-  if (code == 0) Self(self)->events_.push_back(Connected());
+  self->connack_code_ = code;
+  self->alert_reader_.reset();
+  if (code != 0) return;
+  const bool session_present = (flags & 1) != 0;
+  self->events_.push_back(Connected{session_present});
+  // The library would resume by itself, with PUBRELs for messages that this
+  // broker has never had, and take its answers for a delivery.
+  if (self->resumes_ && !session_present) {
+    shutdown(self->descriptor(), SHUT_RDWR);
+  }
 }
 
 void MosquittoConnection::OnPublish(struct mosquitto*, void* self,

@@ -41,7 +41,9 @@ class MosquittoConnection {
  public:
   using PacketId = MqttClient::PacketId;
 
-  struct Connected {};
+  struct Connected {
+    bool session_present;  // in CONNACK (MQTT 3.1.1 section 3.2.2.2)
+  };
   struct Subscribed {
     PacketId packet_id;
     int granted;
@@ -61,16 +63,44 @@ class MosquittoConnection {
   };
   using TlsContext = std::unique_ptr<ssl_ctx_st, TlsContextDeleter>;
 
-  // `settings` are valid. `tls_context` is from a connection of the same
-  // settings, or null.
+  struct HandleDeleter {
+    void operator()(struct mosquitto* handle) const;
+  };
+  using Handle = std::unique_ptr<struct mosquitto, HandleDeleter>;
+
+  // What a connection leaves to the next one of the same client.
+  struct Remains {
+    // The library's half of a session that the broker keeps: what is in flight
+    // at QoS 1 and 2. Null where there is none.
+    Handle handle;
+    TlsContext tls_context;  // may be null
+  };
+
+  struct Options {
+    bool clean_session = true;
+    bool with_will = true;
+  };
+
+  // `settings` are valid. With a handle in `remains`, which takes a session
+  // that is not clean, the library goes on with what it has in flight: it sends
+  // it again after CONNACK, and reports it under the packet identifiers that it
+  // had. Where the broker has no such session any more, nothing is sent and the
+  // connection ends.
   MosquittoConnection(const Settings& settings, const std::string& client_id,
-                      TlsContext tls_context);
+                      const Options& options, Remains remains);
   ~MosquittoConnection();
   MosquittoConnection(const MosquittoConnection&) = delete;
   MosquittoConnection& operator=(const MosquittoConnection&) = delete;
 
+  // Asks the name service for the host, and throws the answer away; says why if
+  // there is none. Blocks, on any thread.
+  static absl::optional<DisconnectReason> Resolve(const Settings& settings);
+
   // Name resolution, TCP, the first step of TLS. Blocks.
   void Connect();
+
+  // Whether it goes on with what an earlier one had in flight.
+  bool resumes() const { return resumes_; }
 
   // Set once the connection has ended, and why.
   const absl::optional<DisconnectReason>& end() const { return end_; }
@@ -81,8 +111,9 @@ class MosquittoConnection {
   // The socket, or -1.
   int descriptor() const;
   bool IsTlsHandshaking() const;
-  // For the next connection, once this one has ended. May be null.
-  TlsContext TakeTlsContext() { return std::move(tls_context_); }
+  // Once it has ended. There is a handle if the session was not clean and a
+  // CONNACK 0 has come on this connection or on the one that it resumes.
+  Remains TakeRemains();
   // "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS.
   std::string TlsDescription() const;
 
@@ -101,7 +132,8 @@ class MosquittoConnection {
   bool CheckKeepAlive();
 
   // Only once connected. InvalidArgument: the library does not take this one;
-  // any other error has ended the connection.
+  // any other error has ended the connection. A message of QoS 1 or 2 that the
+  // library took before the connection ended is no error.
   absl::StatusOr<PacketId> Publish(const Message& message);
   absl::StatusOr<PacketId> Subscribe(const std::string& filter, Qos qos);
   absl::StatusOr<PacketId> Unsubscribe(const std::string& filter);
@@ -117,7 +149,7 @@ class MosquittoConnection {
  private:
   class AlertReader;
 
-  static void OnConnack(struct mosquitto*, void* self, int code);
+  static void OnConnack(struct mosquitto*, void* self, int code, int flags);
   static void OnPublish(struct mosquitto*, void* self, int packet_id);
   static void OnSuback(struct mosquitto*, void* self, int packet_id, int count,
                        const int* granted);
@@ -126,10 +158,12 @@ class MosquittoConnection {
                         const struct mosquitto_message* message);
   static void OnLog(struct mosquitto*, void* self, int level, const char* line);
 
+  absl::Status PrepareHandle();
   absl::Status Configure();
   absl::Status ConfigureTls();
   struct ssl_st* ssl() const;
 
+  void ForgetCertificates();
   void ReuseTlsContext();
   void KeepTlsContext();
   void ContinueTlsHandshake();
@@ -145,8 +179,12 @@ class MosquittoConnection {
   const Settings settings_;
   const std::string client_id_;
   const std::string ping_response_line_;  // in the library's log
+  const Options options_;
+  Handle handle_;
+  Handle kept_handle_;  // once ended
+  const bool resumes_;
+  bool is_complete_ = true;  // the handle has all that was submitted
   TlsContext tls_context_;
-  struct mosquitto* handle_ = nullptr;
   absl::optional<DisconnectReason> end_;
 
   int connack_code_ = -1;  // none yet

@@ -4,6 +4,12 @@
 // It knows the protocol; when to connect and what to send is the session's
 // business.
 //
+// MQTT's own session (MQTT 3.1.1 section 3.1.2.4) may outlive the connection:
+// then publishes of QoS 1 and 2 stay in flight when it ends. The client sends
+// them again on the next one and reports them under the same packet
+// identifiers, so that QoS 2 is exactly once. Or it reports that this is not
+// to be: OnSessionLost().
+//
 // Thread safety: all methods are called on the event loop's thread, and the
 // listener is called there, never from inside a method of the client.
 //
@@ -52,8 +58,14 @@ class MqttClient {
     // CONNACK 0 has come.
     virtual void OnConnected() = 0;
     // The connection, or the attempt, has ended. Called once for each
-    // Connect(). Nothing that was submitted will be reported afterwards.
+    // Connect(). Nothing of QoS 0, SUBSCRIBE or UNSUBSCRIBE that was submitted
+    // will be reported afterwards.
     virtual void OnDisconnected(const DisconnectReason& reason) = 0;
+    // Nothing at all that was submitted will be reported, and the broker has
+    // none of our subscriptions when the next connection begins. Called between
+    // connections: before the OnDisconnected() of the one or the OnConnected()
+    // of the other, perhaps more than once. Does not call the client.
+    virtual void OnSessionLost() = 0;
     // QoS 0: the PUBLISH was written to the socket. QoS 1 and 2: the broker
     // has acknowledged it (PUBACK, PUBCOMP).
     virtual void OnPublished(PacketId packet_id) = 0;
@@ -80,6 +92,10 @@ class MqttClient {
   // Sends DISCONNECT once what was submitted is written, and closes the
   // connection: the broker does not publish the will (section 3.14).
   virtual void Disconnect() = 0;
+  // As Disconnect(), and then sees to it that the broker does not keep the
+  // session, which takes another connection to it. OnDisconnected() follows
+  // that, with kRequested even where it fails or Abort() cuts it short.
+  virtual void DisconnectForGood() = 0;
   // Closes the TCP connection without DISCONNECT, or ends the attempt.
   virtual void Abort(DisconnectReason reason) = 0;
 

@@ -137,7 +137,16 @@ void Outbox::OnPingResponse() {
 }
 
 int64_t Outbox::OnConnectionClosed(bool cleanly) {
-  RequeueInFlight();
+  Entries at_most_once;
+  for (auto it = in_flight_by_id_.begin(); it != in_flight_by_id_.end();) {
+    const auto current = it++;
+    current->second->submitted_before = 0;
+    if (current->second->message.qos == Qos::kAtMostOnce) {
+      at_most_once.splice(at_most_once.end(), in_flight_, current->second);
+      in_flight_by_id_.erase(current);
+    }
+  }
+  Requeue(std::move(at_most_once));
   const int64_t unproven =
       cleanly ? 0 : std::max<int64_t>(0, written_ - proven_);
   statistics_->written.Add(Qos::kAtMostOnce, -unproven);
@@ -146,10 +155,18 @@ int64_t Outbox::OnConnectionClosed(bool cleanly) {
   return unproven;
 }
 
-void Outbox::RequeueInFlight() {
-  waiting_.splice(waiting_.begin(), in_flight_);
+void Outbox::OnSessionLost() {
   in_flight_by_id_.clear();
   exactly_once_in_flight_ = 0;
+  Requeue(std::exchange(in_flight_, {}));
+}
+
+void Outbox::Requeue(Entries entries) {
+  const auto is_older = [](const Entry& a, const Entry& b) {
+    return a.id < b.id;
+  };
+  entries.sort(is_older);
+  waiting_.merge(entries, is_older);
 }
 
 int64_t Outbox::DropExpired(TimePoint now) {
@@ -170,7 +187,7 @@ absl::optional<TimePoint> Outbox::NextExpiry() const {
 }
 
 int64_t Outbox::DropAllForShutdown() {
-  RequeueInFlight();
+  OnSessionLost();
   const auto count = static_cast<int64_t>(waiting_.size());
   while (!waiting_.empty()) DropFront(PublishOutcome::kDroppedShutdown);
   return count;

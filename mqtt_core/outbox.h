@@ -2,8 +2,14 @@
 
 // Accepted messages on their way to the broker: they wait here, bounded, and
 // not in the protocol library. A message is `waiting` until it is submitted to
-// the library and `in flight` until that is confirmed; a lost connection makes
-// what is in flight wait again, at the front and in the same order.
+// the library and `in flight` until that is confirmed. A lost connection makes
+// what is in flight at QoS 0 wait again, at the front. QoS 1 and 2 stay in
+// flight, since the library may go on with them on the next connection, until
+// they are confirmed or the session is lost: then they wait again too, all in
+// the order of acceptance.
+//
+// What is in flight neither expires nor makes room for newer messages, with or
+// without a connection: the broker may have it.
 //
 // Thread safety: none; the network thread owns it. The gauges and counters
 // that it keeps in Statistics can be read by anyone.
@@ -91,11 +97,13 @@ class Outbox {
   void OnPingRequest();
   void OnPingResponse();
 
-  // The connection is gone: what is in flight waits again. Unless it was
+  // The connection is gone: QoS 0 in flight waits again. Unless it was
   // closed `cleanly`, with DISCONNECT after everything else, QoS 0 messages
   // that were written and of which nothing proves that the broker handled them
   // count as possibly lost from now on. Returns how many these are.
   int64_t OnConnectionClosed(bool cleanly);
+  // Nothing in flight will be confirmed: all of it waits again.
+  void OnSessionLost();
 
   // Drops what has reached its time to live. Returns how many.
   int64_t DropExpired(TimePoint now);
@@ -116,7 +124,7 @@ class Outbox {
 
  private:
   struct Entry {
-    uint64_t id;
+    uint64_t id;  // counts up with each message accepted
     Message message;
     TimePoint accepted_at;
     int64_t submitted_before = 0;  // submitted_ when it was submitted itself
@@ -124,7 +132,8 @@ class Outbox {
   using Entries = std::list<Entry>;
 
   static int64_t Size(const Message& message);
-  void RequeueInFlight();
+  // Makes what was in flight wait.
+  void Requeue(Entries entries);
   void DropFront(PublishOutcome outcome);
   void Drop(Entries::iterator entry, PublishOutcome outcome);
   void CountGone(const Message& message);
@@ -138,8 +147,7 @@ class Outbox {
   Observer* const observer_;
   uint64_t next_id_ = 1;
   int64_t bytes_ = 0;
-  // Both in the order of acceptance, which is that of submission.
-  Entries waiting_;
+  Entries waiting_;  // by id
   Entries in_flight_;
   absl::flat_hash_map<PacketId, Entries::iterator> in_flight_by_id_;
   size_t exactly_once_in_flight_ = 0;

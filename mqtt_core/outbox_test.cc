@@ -65,6 +65,12 @@ class OutboxTest : public ::testing::Test {
     return topics;
   }
 
+  // The connection is lost, and what is in flight with it.
+  void LoseSession() {
+    outbox().OnSessionLost();
+    outbox().OnConnectionClosed(false);
+  }
+
   FakeClock clock_;
   OutboxOptions options_;
   Statistics statistics_;
@@ -175,11 +181,11 @@ TEST_F(OutboxTest, QosTwoThatIsNotReleasedHoldsUpNoOther) {
   EXPECT_THAT(SubmitAll(11), ElementsAre("e"));
 }
 
-TEST_F(OutboxTest, ALostConnectionEmptiesBothWindows) {
+TEST_F(OutboxTest, ALostSessionEmptiesBothWindows) {
   options_.exactly_once_window = 2;
   for (const char* topic : {"a", "b", "c"}) Push(topic, kQos2);
   EXPECT_THAT(SubmitAll(1), ElementsAre("a", "b"));
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_THAT(SubmitAll(1), ElementsAre("a", "b"));
 }
 
@@ -258,7 +264,7 @@ TEST_F(OutboxTest, AnIdentifierUsedTwiceLosesNoMessage) {
   EXPECT_TRUE(outbox().Confirm(7));
   EXPECT_FALSE(outbox().Confirm(7));
   EXPECT_EQ(outbox().in_flight(), 1u);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_THAT(SubmitAll(), ElementsAre("a"));
 }
 
@@ -274,16 +280,16 @@ TEST_F(OutboxTest, AMessageThatIsNeverConfirmedHoldsNothingBack) {
     ASSERT_TRUE(outbox().Confirm(2));
   }
   EXPECT_EQ(outbox().in_flight(), 1u);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_THAT(SubmitAll(), ElementsAre("stuck"));
 }
 
-TEST_F(OutboxTest, ALostConnectionPutsWhatIsInFlightBackInOrder) {
+TEST_F(OutboxTest, ALostSessionPutsWhatIsInFlightBackInOrder) {
   options_.window = 4;
   for (int i = 0; i < 6; ++i) Push(absl::StrCat(i));
   SubmitAll();
   outbox().Confirm(3);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_EQ(outbox().in_flight(), 0u);
   EXPECT_EQ(outbox().waiting(), 5u);
   EXPECT_EQ(statistics_.queued.Total(), 5);
@@ -292,10 +298,10 @@ TEST_F(OutboxTest, ALostConnectionPutsWhatIsInFlightBackInOrder) {
   EXPECT_THAT(SubmitAll(), ElementsAre("5"));
 }
 
-TEST_F(OutboxTest, IdentifiersOfALostConnectionMeanNothing) {
+TEST_F(OutboxTest, IdentifiersOfALostSessionMeanNothing) {
   Push("a");
   Submit(1);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_FALSE(outbox().Confirm(1));
   Submit(9);
   EXPECT_FALSE(outbox().Confirm(1));
@@ -307,10 +313,62 @@ TEST_F(OutboxTest, RepeatedLossesKeepTheOrder) {
   for (int i = 0; i < 5; ++i) Push(absl::StrCat(i));
   for (int i = 0; i < 10; ++i) {
     EXPECT_THAT(SubmitAll(), ElementsAre("0", "1", "2"));
-    outbox().OnConnectionClosed(false);
+    LoseSession();
   }
   EXPECT_EQ(statistics_.accepted.Total(), 5);
   EXPECT_EQ(statistics_.queued.Total(), 5);
+}
+
+TEST_F(OutboxTest, ALostConnectionPutsOnlyQos0Back) {
+  Push("a", kQos2);
+  Push("b", kQos0);
+  Push("c", kQos1);
+  Push("d", kQos0);
+  SubmitAll();
+  EXPECT_EQ(outbox().OnConnectionClosed(false), 0);
+  EXPECT_EQ(outbox().in_flight(), 2u);
+  EXPECT_EQ(statistics_.queued.Total(), 4);
+  EXPECT_FALSE(outbox().Confirm(2));
+  EXPECT_THAT(SubmitAll(10), ElementsAre("b", "d"));
+  for (const Outbox::PacketId id : {1, 3, 10, 11}) {
+    EXPECT_TRUE(outbox().Confirm(id));
+  }
+  EXPECT_TRUE(outbox().empty());
+}
+
+TEST_F(OutboxTest, WhatStaysInFlightFillsTheWindows) {
+  options_.window = 3;
+  options_.exactly_once_window = 2;
+  for (const char* topic : {"a", "b", "c", "d"}) Push(topic, kQos2);
+  EXPECT_THAT(SubmitAll(1), ElementsAre("a", "b"));
+  outbox().OnConnectionClosed(false);
+  EXPECT_EQ(outbox().Next(), nullptr);
+  outbox().Confirm(1);
+  EXPECT_THAT(SubmitAll(3), ElementsAre("c"));
+}
+
+TEST_F(OutboxTest, ASessionLostLaterPutsAllBackInTheOrderOfAcceptance) {
+  options_.window = 4;
+  for (const char* topic : {"0", "1", "2", "3", "4", "5"}) {
+    Push(topic, *topic % 2 == 0 ? kQos1 : kQos0);
+  }
+  EXPECT_THAT(SubmitAll(1), ElementsAre("0", "1", "2", "3"));
+  outbox().OnConnectionClosed(false);
+  EXPECT_THAT(SubmitAll(5), ElementsAre("1", "3"));
+  LoseSession();
+  EXPECT_THAT(SubmitAll(), ElementsAre("0", "1", "2", "3"));
+}
+
+TEST_F(OutboxTest, WithoutAConnectionWhatIsInFlightDoesNotExpire) {
+  options_.time_to_live = seconds(10);
+  Push("a", kQos2);
+  SubmitAll();
+  outbox().OnConnectionClosed(false);
+  clock_.Advance(seconds(11));
+  EXPECT_FALSE(outbox().NextExpiry().has_value());
+  EXPECT_EQ(outbox().DropExpired(clock_.Now()), 0);
+  outbox().OnSessionLost();
+  EXPECT_EQ(outbox().DropExpired(clock_.Now()), 1);
 }
 
 TEST_F(OutboxTest, DropsWhatCannotBeSent) {
@@ -364,7 +422,7 @@ TEST_F(OutboxTest, WhatIsInFlightDoesNotExpireBeforeItWaitsAgain) {
   EXPECT_EQ(outbox().DropExpired(clock_.Now()), 0);
 
   // Their times are still those of acceptance.
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_EQ(outbox().NextExpiry(), clock_.Now() - seconds(2));
   EXPECT_EQ(outbox().DropExpired(clock_.Now()), 1);
   EXPECT_EQ(outbox().NextExpiry(), clock_.Now() + seconds(2));
@@ -389,7 +447,7 @@ TEST_F(OutboxTest, DropsTheOldestAboveTheLimitOfMessages) {
   EXPECT_EQ(statistics_.dropped_oldest.Get(kQos0), 1);
   EXPECT_EQ(statistics_.dropped_oldest.Get(kQos1), 1);
   EXPECT_EQ(statistics_.accepted.Total(), 5);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_EQ(outbox().Next()->topic, "c");
 }
 
@@ -430,7 +488,7 @@ TEST_F(OutboxTest, WhatIsInFlightIsNotDroppedForNewMessages) {
   EXPECT_EQ(Push("4"), 1);
   EXPECT_EQ(Push("5"), 1);
   EXPECT_EQ(Push("6"), 1);
-  outbox().OnConnectionClosed(false);
+  LoseSession();
   EXPECT_THAT(SubmitAll(), ElementsAre("0", "1"));
   EXPECT_EQ(Push("7"), 1);
   outbox().Confirm(1);
@@ -587,7 +645,16 @@ TEST_F(OutboxProofTest, HigherQosIsNeverPossiblyLost) {
   SubmitOf(kQos2);
   EXPECT_EQ(outbox().OnConnectionClosed(false), 0);
   EXPECT_EQ(statistics_.acknowledged.Total(), 1);
-  EXPECT_EQ(outbox().waiting(), 1u);
+  EXPECT_EQ(outbox().in_flight(), 1u);
+}
+
+TEST_F(OutboxProofTest, WhatWasSentOnAnEarlierConnectionProvesNothing) {
+  Write();
+  const Outbox::PacketId id = SubmitOf(kQos1);
+  outbox().OnConnectionClosed(true);
+  Write();
+  outbox().Confirm(id);
+  EXPECT_EQ(outbox().OnConnectionClosed(false), 1);
 }
 
 // The outbox as the specification has it, one record a message, nothing
@@ -602,6 +669,7 @@ class Model {
     TimePoint accepted_at;
     State state = State::kWaiting;
     Outbox::PacketId packet_id = 0;
+    bool is_resumed = false;  // in flight since an earlier connection
     bool before_ping = false;
     bool proven = false;
   };
@@ -639,6 +707,7 @@ class Model {
   void Submit(Outbox::PacketId packet_id) {
     Entry& entry = entries_[First(State::kWaiting)];
     entry.state = State::kInFlight;
+    entry.is_resumed = false;
     entry.packet_id = packet_id;
   }
   void DropNext() { End(First(State::kWaiting), &totals_.dropped_invalid); }
@@ -670,7 +739,7 @@ class Model {
       return;
     }
     for (const size_t before : order_) {
-      if (before == index) break;
+      if (before == index || entries_[index].is_resumed) break;
       if (entries_[before].state == State::kWritten) {
         entries_[before].proven = true;
       }
@@ -693,7 +762,10 @@ class Model {
     const std::deque<size_t> order = order_;
     for (const size_t index : order) {
       Entry& entry = entries_[index];
-      if (entry.state == State::kInFlight) entry.state = State::kWaiting;
+      if (entry.state == State::kInFlight) {
+        if (entry.qos == kQos0) entry.state = State::kWaiting;
+        entry.is_resumed = true;
+      }
       if (entry.state != State::kWritten) continue;
       if (!cleanly && !entry.proven) {
         ++unproven;
@@ -704,6 +776,12 @@ class Model {
       order_.erase(std::find(order_.begin(), order_.end(), index));
     }
     return unproven;
+  }
+
+  void LoseSession() {
+    for (Entry& entry : entries_) {
+      if (entry.state == State::kInFlight) entry.state = State::kWaiting;
+    }
   }
 
   int64_t DropExpired(TimePoint now) {
@@ -829,6 +907,9 @@ class OutboxModelTest : public ::testing::TestWithParam<ModelCase> {
           break;
         case 1:
           EXPECT_EQ(outbox.OnConnectionClosed(true), model.Close(true));
+          if (random() % 2 == 0) break;
+          outbox.OnSessionLost();
+          model.LoseSession();
           break;
         case 2:
           outbox.OnPingRequest();

@@ -17,8 +17,8 @@
 namespace kamailio_mqtt {
 namespace {
 
-// SUBSCRIBEs that wait for their SUBACK: far below the 65,535 packet
-// identifiers, which they share with PUBLISH.
+// SUBSCRIBEs that wait for their SUBACK, and so for UNSUBSCRIBE: far below the
+// 65,535 packet identifiers, which they share with PUBLISH.
 constexpr size_t kSubscribeWindow = 1000;
 
 // What DISCONNECT may take to leave after the time to drain has passed.
@@ -156,27 +156,41 @@ void Session::SubmitWaiting() {
 
 void Session::Subscribe(const std::string& filter, Qos qos,
                         SubscriptionOrigin origin) {
+  unwanted_.erase(filter);
   if (!subscriptions_.Add(filter, qos, origin)) return;
   observer_->OnSubscriptionChanged(*subscriptions_.Find(filter), false);
   SendPendingSubscriptions();
 }
 
-absl::optional<MqttClient::PacketId> Session::Unsubscribe(
-    const std::string& filter) {
+bool Session::Unsubscribe(const std::string& filter) {
   const Subscription* subscription = subscriptions_.Find(filter);
   if (subscription == nullptr) {
     log_->Info(absl::StrCat("not subscribed to ", Quote(filter),
                             ": nothing to unsubscribe from"));
-    return absl::nullopt;
+    return false;
   }
   observer_->OnSubscriptionChanged(*subscription, true);
   subscriptions_.Remove(filter);
-  if (state_ != State::kConnected) return absl::nullopt;
-  // An error means that the connection is ending, and the subscription with it.
-  const absl::StatusOr<MqttClient::PacketId> packet_id =
-      client_->Unsubscribe(filter);
-  if (!packet_id.ok()) return absl::nullopt;
-  return *packet_id;
+  if (has_session_) unwanted_.insert(filter);
+  SendPendingUnsubscriptions();
+  return true;
+}
+
+void Session::SendPendingUnsubscriptions() {
+  if (state_ != State::kConnected || disconnecting_ || unwanted_.empty()) {
+    return;
+  }
+  client_->BeginBatch();
+  while (!unwanted_.empty() && unsubscribing_.size() < kSubscribeWindow) {
+    const std::string& filter = *unwanted_.begin();
+    const absl::StatusOr<MqttClient::PacketId> packet_id =
+        client_->Unsubscribe(filter);
+    // The connection is ending; OnDisconnected() follows.
+    if (absl::IsUnavailable(packet_id.status())) break;
+    if (packet_id.ok()) unsubscribing_[*packet_id] = filter;
+    unwanted_.erase(unwanted_.begin());
+  }
+  client_->EndBatch();
 }
 
 bool Session::Reconnect(ReconnectMode mode) {
@@ -256,7 +270,7 @@ void Session::ContinueStop() {
   switch (state_) {
     case State::kConnected:
       disconnecting_ = true;
-      client_->Disconnect();
+      client_->DisconnectForGood();
       return;
     case State::kConnecting:
       disconnecting_ = true;
@@ -276,7 +290,7 @@ void Session::OnStopTimer() {
   if (state_ == State::kConnected && !disconnecting_) {
     disconnecting_ = true;
     stop_timer_->Start(kDisconnectGrace);
-    client_->Disconnect();
+    client_->DisconnectForGood();
   } else if (state_ == State::kConnected || state_ == State::kConnecting) {
     disconnecting_ = true;
     client_->Abort({DisconnectKind::kTimeout, "stopping"});
@@ -312,6 +326,8 @@ void Session::OnConnected() {
   statistics_->connects.Add();
   statistics_->connected.Set(1);
   log_->Notice(absl::StrCat("connected to ", options_.broker));
+  has_session_ = true;
+  SendPendingUnsubscriptions();
   SendPendingSubscriptions();
   observer_->OnConnected();
   Submit();
@@ -335,6 +351,10 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   loss_log_.Add(Loss::kPossiblyLost, outbox_.OnConnectionClosed(cleanly));
   if (was_connected && !options_.resubscribe) ForgetSubscriptions();
   subscriptions_.OnConnectionLost();
+  for (auto& [packet_id, filter] : unsubscribing_) {
+    if (subscriptions_.Find(filter) == nullptr) unwanted_.insert(filter);
+  }
+  unsubscribing_.clear();
   if (disconnecting_) {
     FinishStop();
     return;
@@ -364,6 +384,13 @@ void Session::ForgetSubscriptions() {
     observer_->OnSubscriptionChanged(subscription, true);
   }
   subscriptions_.Clear();
+}
+
+void Session::OnSessionLost() {
+  outbox_.OnSessionLost();
+  has_session_ = false;
+  unwanted_.clear();
+  unsubscribing_.clear();
 }
 
 void Session::LogAttemptFailure(const DisconnectReason& reason,
@@ -399,7 +426,11 @@ void Session::OnSubscribed(MqttClient::PacketId packet_id, int granted) {
 }
 
 void Session::OnUnsubscribed(MqttClient::PacketId packet_id) {
-  observer_->OnUnsubscribed(packet_id);
+  const auto found = unsubscribing_.find(packet_id);
+  if (found == unsubscribing_.end()) return;
+  observer_->OnUnsubscribed(found->second);
+  unsubscribing_.erase(found);
+  SendPendingUnsubscriptions();
 }
 
 void Session::OnMessage(InboundMessage message) {

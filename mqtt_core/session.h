@@ -2,7 +2,8 @@
 
 // Keeps one client connected to the broker: connects, reconnects, restores the
 // subscriptions and hands messages from the outbox over while the connection
-// stands.
+// stands. Where the broker keeps MQTT's session meanwhile (MqttClient), what
+// was in flight at QoS 1 and 2 is the client's to finish.
 //
 //            Start()            CONNACK 0
 //   kIdle ----------> kConnecting -------> kConnected
@@ -18,8 +19,10 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/optional.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/connection_status.h"
@@ -57,7 +60,7 @@ class Session final : private MqttClient::Listener {
     virtual void OnSubscriptionChanged(const Subscription& subscription,
                                        bool removed) = 0;
     // UNSUBACK.
-    virtual void OnUnsubscribed(MqttClient::PacketId packet_id) = 0;
+    virtual void OnUnsubscribed(const std::string& filter) = 0;
   };
 
   // The world around the session; all of it outlives the session.
@@ -88,10 +91,10 @@ class Session final : private MqttClient::Listener {
   void Submit();
 
   // Filters are valid (topic.h). Requests made without a connection are sent
-  // when there is one.
+  // when there is one; so is what the broker had not answered when one ended.
   void Subscribe(const std::string& filter, Qos qos, SubscriptionOrigin origin);
-  // Returns the packet identifier of the UNSUBSCRIBE, if one was sent.
-  absl::optional<MqttClient::PacketId> Unsubscribe(const std::string& filter);
+  // Returns whether there was such a subscription.
+  bool Unsubscribe(const std::string& filter);
 
   // Ends the connection, or the attempt or the wait before it, and connects
   // anew at once. Returns whether it will: not once Stop() was called.
@@ -114,6 +117,7 @@ class Session final : private MqttClient::Listener {
   // MqttClient::Listener
   void OnConnected() override;
   void OnDisconnected(const DisconnectReason& reason) override;
+  void OnSessionLost() override;
   void OnPublished(MqttClient::PacketId packet_id) override;
   void OnSubscribed(MqttClient::PacketId packet_id, int granted) override;
   void OnUnsubscribed(MqttClient::PacketId packet_id) override;
@@ -126,6 +130,7 @@ class Session final : private MqttClient::Listener {
   void EnterState(State state);
   void Connect();
   void ConnectAfter(Duration delay);
+  void SendPendingUnsubscriptions();
   void SendPendingSubscriptions();
   void ReportRefused(const Subscription& subscription);
   void ForgetSubscriptions();
@@ -155,6 +160,12 @@ class Session final : private MqttClient::Listener {
   absl::optional<TimePoint> last_disconnect_;
   Outbox outbox_;
   SubscriptionTable subscriptions_;
+  // Whether the broker may know subscriptions of ours, with or without a
+  // connection. Then these are the ones to end: to be sent, and sent but not
+  // answered.
+  bool has_session_ = false;
+  std::set<std::string> unwanted_;
+  absl::flat_hash_map<MqttClient::PacketId, std::string> unsubscribing_;
   LossLog loss_log_;
   const std::unique_ptr<Timer> reconnect_timer_;
   const std::unique_ptr<Timer> expiry_timer_;

@@ -81,7 +81,7 @@ class RecordingObserver : public Session::Observer {
                              bool removed) override {
     subscriptions.push_back(subscription.filter + (removed ? " removed" : ""));
   }
-  void OnUnsubscribed(MqttClient::PacketId) override {
+  void OnUnsubscribed(const std::string&) override {
     events.push_back("unsubscribed");
   }
   void OnPublish(uint64_t, const Message&, PublishOutcome outcome) override {
@@ -853,6 +853,135 @@ TEST_F(SessionTest, UnsubscribingWithoutAConnectionSendsNothing) {
   EXPECT_THAT(client_.unsubscriptions(), IsEmpty());
 }
 
+// With a broker that keeps the session.
+class SessionKeptTest : public SessionTest {
+ protected:
+  SessionKeptTest() { client_.SetKeepsSession(true); }
+
+  std::vector<std::string> Unsubscribed() const {
+    std::vector<std::string> filters;
+    for (const auto& unsubscription : client_.unsubscriptions()) {
+      filters.push_back(unsubscription.filter);
+    }
+    return filters;
+  }
+};
+
+TEST_F(SessionKeptTest, WhatIsInFlightIsTheClientsToFinish) {
+  Connect();
+  for (const Qos qos : {kQos2, kQos1}) Publish("a", qos);
+  Lose();
+  Publish("b");
+  EXPECT_EQ(session().outbox().in_flight(), 2u);
+  EXPECT_EQ(statistics_.queued.Total(), 3);
+  Reconnect();
+  EXPECT_THAT(Published(), ElementsAre("b"));
+  client_.AcknowledgeAll();
+  EXPECT_EQ(statistics_.acknowledged.Total(), 3);
+}
+
+TEST_F(SessionKeptTest, QosZeroIsSentAgain) {
+  Connect();
+  Publish("a", kQos1);
+  Publish("b", kQos0);
+  Lose();
+  Reconnect();
+  EXPECT_THAT(Published(), ElementsAre("b"));
+}
+
+TEST_F(SessionKeptTest, ASessionLostWhileConnectingSendsAllAgain) {
+  Connect();
+  Publish("a", kQos1);
+  Publish("b", kQos0);
+  Publish("c", kQos2);
+  Lose();
+  Publish("d");
+  loop_.Advance(reconnect_delay_);
+  client_.LoseSession();
+  Accept();
+  EXPECT_THAT(Published(), ElementsAre("a", "b", "c", "d"));
+}
+
+TEST_F(SessionKeptTest, AStopWaitsForWhatIsInFlight) {
+  Connect();
+  Publish("a", kQos2);
+  Lose();
+  Stop(seconds(3));
+  EXPECT_EQ(session().state(), State::kConnecting);
+  Accept();
+  EXPECT_EQ(stopped_, 0);
+  client_.AcknowledgeAll();
+  loop_.RunUntilIdle();
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_EQ(statistics_.acknowledged.Total(), 1);
+}
+
+TEST_F(SessionKeptTest, WhatIsInFlightAtTheEndIsCounted) {
+  Connect();
+  Publish("a", kQos2);
+  Lose();
+  Stop(seconds(1));
+  loop_.Advance(seconds(1));
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_EQ(statistics_.dropped_shutdown.Get(kQos2), 1);
+}
+
+TEST_F(SessionKeptTest, UnsubscribingWithoutAConnectionIsSentLater) {
+  Connect();
+  for (const char* filter : {"f", "g", "h"}) Subscribe(filter);
+  GrantAll();
+  Lose();
+  for (const char* filter : {"f", "g"}) session().Unsubscribe(filter);
+  Subscribe("g");
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), ElementsAre("f"));
+  EXPECT_THAT(Subscribed(), ElementsAre("h", "g"));
+}
+
+TEST_F(SessionKeptTest, AnUnsubscribeThatWasNotAnsweredIsSentAgain) {
+  Connect();
+  for (const char* filter : {"f", "g", "h"}) Subscribe(filter);
+  GrantAll();
+  for (const char* filter : {"f", "g", "h"}) session().Unsubscribe(filter);
+  client_.AnswerUnsubscribe(client_.unsubscriptions()[0].packet_id);
+  Subscribe("h");
+  Lose();
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), ElementsAre("g"));
+  client_.AnswerUnsubscribe(client_.unsubscriptions()[0].packet_id);
+  Lose();
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), IsEmpty());
+}
+
+TEST_F(SessionKeptTest, ALostSessionHasNothingToUnsubscribeFrom) {
+  Connect();
+  Subscribe("f");
+  GrantAll();
+  Lose();
+  session().Unsubscribe("f");
+  client_.LoseSession();
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), IsEmpty());
+}
+
+TEST_F(SessionKeptTest, ThousandsAreUnsubscribedAsTheBrokerAnswers) {
+  Connect();
+  constexpr int kFilters = 2500;
+  for (int i = 0; i < kFilters; ++i) Subscribe(absl::StrCat("f", i));
+  while (session().subscriptions().InFlight() > 0) GrantAll();
+  Lose();
+  for (int i = 0; i < kFilters; ++i) {
+    session().Unsubscribe(absl::StrCat("f", i));
+  }
+  Reconnect();
+  EXPECT_LT(client_.unsubscriptions().size(), size_t{kFilters});
+  for (size_t i = 0; i < client_.unsubscriptions().size(); ++i) {
+    client_.AnswerUnsubscribe(client_.unsubscriptions()[i].packet_id);
+  }
+  EXPECT_EQ(client_.unsubscriptions().size(), size_t{kFilters});
+}
+
 TEST_F(SessionTest, UnsubscribingFromSomethingUnknownIsSaid) {
   Connect();
   session().Unsubscribe("un\nknown");
@@ -1237,8 +1366,8 @@ class SessionLifeTest : public SessionTest,
   std::set<int> delivered_;
 };
 
-// Whatever happens to the connection, nothing is lost, the order holds and the
-// ledger balances.
+// Whatever happens to the connection and the session, nothing is lost, the
+// order holds and the ledger balances.
 TEST_P(SessionLifeTest, LosesNothing) {
   std::mt19937 random(GetParam());
   options_.outbox.window = 8;
@@ -1248,8 +1377,12 @@ TEST_P(SessionLifeTest, LosesNothing) {
     const bool connected = client_.state() == FakeMqttClient::State::kConnected;
     switch (random() % 12) {
       case 0:
-        if (client_.state() == FakeMqttClient::State::kIdle) break;
+        if (client_.state() == FakeMqttClient::State::kIdle) {
+          if (random() % 4 == 0) client_.LoseSession();
+          break;
+        }
         NotePublications();
+        client_.SetKeepsSession(random() % 4 > 0);
         if (connected) {
           Lose();
         } else {

@@ -30,7 +30,6 @@ void FakeMqttClient::Connect() {
   publications_.clear();
   subscriptions_.clear();
   unsubscriptions_.clear();
-  unacknowledged_.clear();
 }
 
 void FakeMqttClient::Disconnect() {
@@ -40,6 +39,8 @@ void FakeMqttClient::Disconnect() {
   ++disconnect_calls_;
   PostDisconnected({DisconnectKind::kRequested, "disconnect requested"});
 }
+
+void FakeMqttClient::DisconnectForGood() { Disconnect(); }
 
 void FakeMqttClient::Abort(DisconnectReason reason) {
   EXPECT_TRUE(loop_->IsInLoopThread());
@@ -98,7 +99,25 @@ void FakeMqttClient::EndConnection(const DisconnectReason& reason) {
   ASSERT_NE(state_, State::kIdle);
   ending_.reset();
   state_ = State::kIdle;
+  for (const Publication& publication : publications_) {
+    if (publication.message.qos != Qos::kAtMostOnce) continue;
+    unacknowledged_.erase(
+        std::remove(unacknowledged_.begin(), unacknowledged_.end(),
+                    publication.packet_id),
+        unacknowledged_.end());
+  }
+  if (!keeps_session_) LoseSession();
   listener_->OnDisconnected(reason);
+}
+
+void FakeMqttClient::SetKeepsSession(bool keeps_session) {
+  keeps_session_ = keeps_session;
+}
+
+void FakeMqttClient::LoseSession() {
+  EXPECT_NE(state_, State::kConnected) << "a session lost while connected";
+  unacknowledged_.clear();
+  listener_->OnSessionLost();
 }
 
 void FakeMqttClient::AcknowledgeNext() {

@@ -39,10 +39,12 @@ class FakeMqttClient : public MqttClient {
   explicit FakeMqttClient(EventLoop* loop);
   ~FakeMqttClient() override;
 
-  // Disconnect() and Abort() post the OnDisconnected() that they cause.
+  // Disconnect(), DisconnectForGood() and Abort() post the OnDisconnected()
+  // that they cause.
   void SetListener(Listener* listener) override;
   void Connect() override;
   void Disconnect() override;
+  void DisconnectForGood() override;
   void Abort(DisconnectReason reason) override;
   absl::StatusOr<PacketId> Publish(const Message& message) override;
   absl::StatusOr<PacketId> Subscribe(const std::string& filter,
@@ -52,8 +54,9 @@ class FakeMqttClient : public MqttClient {
   void EndBatch() override;
   bool WantsMore() const override;
 
-  // What was asked for. The lists hold what was submitted on the current or
-  // last connection, in order, answered or not.
+  // What was asked for; disconnect_calls() counts those for good, too. The
+  // lists hold what was submitted on the current or last connection, in order,
+  // answered or not.
   State state() const { return state_; }
   int connect_calls() const { return connect_calls_; }
   int disconnect_calls() const { return disconnect_calls_; }
@@ -69,6 +72,10 @@ class FakeMqttClient : public MqttClient {
 
   // The following play broker and network; each calls the listener.
   void AcceptConnection();
+  // Whether what is in flight outlives the connection; not so at first.
+  void SetKeepsSession(bool keeps_session);
+  // Between connections; of itself where sessions are not kept.
+  void LoseSession();
   // Ends the connection or the attempt.
   void EndConnection(const DisconnectReason& reason);
   // The oldest publication that was not acknowledged, or a given one.
@@ -85,7 +92,8 @@ class FakeMqttClient : public MqttClient {
   void SetWantsMore(bool wants_more);
   // Publish(), Subscribe() and Unsubscribe() fail with it until it is OK.
   void SetSubmitStatus(absl::Status status);
-  // Publications submitted and not acknowledged, oldest first.
+  // Publications submitted and not acknowledged, oldest first; in a session
+  // that is kept, those of QoS 1 and 2 from earlier connections too.
   const std::deque<PacketId>& unacknowledged() const { return unacknowledged_; }
 
  private:
@@ -96,6 +104,7 @@ class FakeMqttClient : public MqttClient {
   Listener* listener_ = nullptr;
   State state_ = State::kIdle;
   bool in_batch_ = false;
+  bool keeps_session_ = false;
   bool wants_more_ = true;
   bool ping_outstanding_ = false;
   absl::Status submit_status_;

@@ -36,6 +36,8 @@ void RecordingListener::OnDisconnected(const DisconnectReason& reason) {
   OnEvent();
 }
 
+void RecordingListener::OnSessionLost() { ++lost_sessions; }
+
 void RecordingListener::OnPublished(MqttClient::PacketId packet_id) {
   published.push_back(packet_id);
   OnEvent();

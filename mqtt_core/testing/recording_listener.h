@@ -30,10 +30,11 @@ class RecordingListener : public MqttClient::Listener {
   // callback; the test fails if that takes a minute.
   void RunUntil(std::function<bool()> condition);
 
-  // Called after each callback was recorded.
+  // Called after each callback was recorded, but for OnSessionLost().
   std::function<void()> on_event = [] {};
 
   int connects = 0;
+  int lost_sessions = 0;
   int writable = 0;
   int ping_requests = 0;
   int ping_responses = 0;
@@ -46,6 +47,7 @@ class RecordingListener : public MqttClient::Listener {
  private:
   void OnConnected() override;
   void OnDisconnected(const DisconnectReason& reason) override;
+  void OnSessionLost() override;
   void OnPublished(MqttClient::PacketId packet_id) override;
   void OnSubscribed(MqttClient::PacketId packet_id, int granted) override;
   void OnUnsubscribed(MqttClient::PacketId packet_id) override;
