@@ -4,6 +4,8 @@ flow."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kamailio_module.integration_tests.scene import CLIENT_ID
@@ -58,6 +60,56 @@ def test_a_broker_that_is_killed_and_comes_back(
     if qos == 2:
         # Nobody can know whether the last one was released.
         assert twice <= set(before[-1:])
+
+
+def test_a_broker_that_keeps_sessions_over_a_restart(
+    environment: Environment,
+) -> None:
+    broker = environment.broker(persistent=True)
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    with traffic.flowing(RATE, qos=[2]) as flow:
+        for restart in (1, 2):
+            flow.wait(RATE)
+            broker.stop()
+            broker.start()
+            ledger.wait(
+                "a reconnect", lambda: ledger["connects"] == restart + 1
+            )
+    ledger.wait_delivered()
+
+    ledger.check(traffic)
+    delivered = Delivered(broker, persistent=True).numbers
+    assert not duplicates(delivered)
+    assert set(delivered) == set(traffic.accepted())
+
+
+def test_what_a_broker_has_kept_from_an_earlier_process_is_removed(
+    environment: Environment,
+) -> None:
+    broker = environment.broker()
+    first = start_kamailio(environment, broker)
+    Ledger(first).wait_connected()
+    # It ends without a word, with a session that knows its identifiers.
+    Traffic(environment, first).publish(10, qos=2)
+    Ledger(first).wait_delivered()
+    first.close()
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    ledger.wait_connected()
+    assert ledger["connects"] == 1
+    traffic = Traffic(environment, kamailio)
+    traffic.publish(10, qos=2)
+    ledger.wait_delivered()
+    ledger.check(traffic)
+    logins = re.findall(rf" as {CLIENT_ID} \(p2, c(\d)", broker.log())
+    assert logins == ["0", "0", "1", "0"]
+    # And a clean stop leaves nothing behind.
+    assert kamailio.stop() == 0
+    logins = re.findall(rf" as {CLIENT_ID} \(p2, c(\d)", broker.log())
+    assert logins == ["0", "0", "1", "0", "1"]
 
 
 @pytest.mark.parametrize("qos", EVERY_QOS)

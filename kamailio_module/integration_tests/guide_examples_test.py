@@ -117,8 +117,8 @@ def test_3_keepalive_and_4_id(guide: Guide) -> None:
     broker = guide.environment.broker()
     guide.run(broker, "keepalive", "id")
     broker.wait_for_client("kamailio123")
-    # MQTT 3.1.1, clean session, keep alive.
-    assert "as kamailio123 (p2, c1, k5)" in broker.log()
+    # MQTT 3.1.1, no clean session, keep alive.
+    assert "as kamailio123 (p2, c0, k5)" in broker.log()
 
 
 def test_5_username_and_6_password(guide: Guide) -> None:

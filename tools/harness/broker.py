@@ -42,8 +42,9 @@ class Broker:
 
     `users` maps names to passwords; with it, anonymous clients are refused.
     `acl` is the text of an access control file; what it forbids, mosquitto
-    drops without a word, and it grants every SUBSCRIBE. `options` are more
-    lines for mosquitto.conf, of the listener or global.
+    drops without a word, and it grants every SUBSCRIBE. With `persistent`,
+    sessions outlive a stop, though not a kill. `options` are more lines for
+    mosquitto.conf, of the listener or global.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Broker:
         tls: BrokerTls | None = None,
         users: Mapping[str, str] | None = None,
         acl: str | None = None,
+        persistent: bool = False,
         options: Sequence[str] = (),
     ) -> None:
         self.host = host
@@ -64,7 +66,8 @@ class Broker:
         self._process: Process | None = None
 
         lines = [
-            "persistence false",
+            f"persistence {'true' if persistent else 'false'}",
+            f"persistence_location {directory}/",
             "log_dest stderr",
             "log_type all",
             "user root",  # Else it gives root up and cannot read our files.

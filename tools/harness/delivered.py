@@ -24,7 +24,8 @@ class Delivered:
     each of its lives; its log has them, which survives its death.
 
     They are the last level of topics such as "numbers/17". Of QoS 2, these are
-    the ones that were released (PUBREL).
+    the ones that were released (PUBREL), be it in a later life of a broker
+    that is `persistent`.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Delivered:
         *,
         client_id: str = "kamailio",
         topic: str = "numbers",
+        persistent: bool = False,
     ) -> None:
         self.lives: list[list[int]] = []
         self.position = 0  # Bytes of the log that were read.
         self._log_path = broker.process.log_path
+        self._persistent = persistent
         self._unreleased: dict[str, int] = {}
         self._line = re.compile(
             _LINE.format(client_id=re.escape(client_id), topic=topic),
@@ -61,7 +64,10 @@ class Delivered:
     def _take(self, match: re.Match[str]) -> None:
         if match["start"]:
             self.lives.append([])
-        if match["start"] or match["clean"] == "1":
+        if match["start"]:
+            if not self._persistent:
+                self._unreleased.clear()
+        elif match["clean"] == "1":
             self._unreleased.clear()
         elif match["released"] in self._unreleased:
             self.lives[-1].append(self._unreleased.pop(match["released"]))
