@@ -79,7 +79,7 @@ def test_right_credentials(environment: Environment) -> None:
         )
     )
     kamailio.start()
-    broker.process.wait_for_log(f" as {CLIENT_ID} (p2, c1, k5, u'{USER}')")
+    broker.process.wait_for_log(f" as {CLIENT_ID} (p2, c0, k5, u'{USER}')")
     assert kamailio.stop() == 0
     assert PASSWORD not in kamailio.log()
 
