@@ -92,14 +92,14 @@ size_t RequestRing::MaxRecordSize() const {
 
 RequestRing::Size RequestRing::ApproximateSize() const {
   // What the reader counts comes first, so that it is never ahead of the rest.
-  const uint64_t tail = indexes_->tail.load(std::memory_order_acquire);
-  const uint64_t gone = indexes_->popped.load(std::memory_order_relaxed) +
+  const uint64_t taken = this->taken();
+  const uint64_t gone = indexes_->popped.load(std::memory_order_acquire) +
                         indexes_->torn.load(std::memory_order_relaxed) +
                         indexes_->damaged.load(std::memory_order_relaxed);
   const uint64_t head = indexes_->head.load(std::memory_order_acquire);
   const uint64_t pushed = indexes_->pushed.load(std::memory_order_relaxed);
   return {pushed > gone ? pushed - gone : 0,
-          head > tail ? (head - tail) * kCellSize : 0};
+          head > taken ? (head - taken) * kCellSize : 0};
 }
 
 RequestRing::Counters RequestRing::counters() const {
@@ -267,7 +267,7 @@ RequestRingReader::Result RequestRingReader::Drain(size_t max_records,
         break;
     }
   }
-  Publish();
+  PublishTail();
   return result;
 }
 
@@ -345,15 +345,20 @@ void RequestRingReader::Consume(uint64_t word) {
   for (; position_ != end; ++position_) {
     ring_->WordAt(position_).store(next_lap, std::memory_order_release);
   }
-  if (position_ - published_ >= ring_->cell_count() / 8) Publish();
+  PublishTaken();
+  if (position_ - published_ >= ring_->cell_count() / 8) PublishTail();
 }
 
-void RequestRingReader::Publish() {
+void RequestRingReader::PublishTaken() {
   RequestRing::Indexes& indexes = *ring_->indexes_;
-  indexes.popped.store(popped_, std::memory_order_relaxed);
+  indexes.popped.store(popped_, std::memory_order_release);
   indexes.torn.store(torn_, std::memory_order_relaxed);
   indexes.damaged.store(damaged_, std::memory_order_relaxed);
-  indexes.tail.store(position_, std::memory_order_release);
+  indexes.taken.store(position_, std::memory_order_release);
+}
+
+void RequestRingReader::PublishTail() {
+  ring_->indexes_->tail.store(position_, std::memory_order_release);
   published_ = position_;
 }
 
@@ -369,7 +374,8 @@ void RequestRingReader::Reset() {
   const uint64_t pushed = indexes.pushed.load(std::memory_order_relaxed);
   const uint64_t accounted = popped_ + torn_ + damaged_;
   if (pushed > accounted) damaged_ += pushed - accounted;
-  Publish();
+  PublishTaken();
+  PublishTail();
 }
 
 }  // namespace kamailio_mqtt

@@ -75,9 +75,16 @@ class RequestRing {
   // reader (wakeup.h) after any result but kTooLarge.
   PushResult TryPush(absl::Span<const absl::string_view> parts);
 
-  // What is queued.  A moment's view; a producer killed between claiming and
-  // counting a record leaves `records` one too small, never `bytes`.
+  // What is queued, the record that the reader handles included.  A moment's
+  // view; a producer killed between claiming and counting a record leaves
+  // `records` one too small, never `bytes`.  Who no longer sees a record here
+  // sees what the reader's handler has done with it.
   Size ApproximateSize() const;
+
+  // Grows with each record that the reader has done with.
+  uint64_t taken() const {
+    return indexes_->taken.load(std::memory_order_acquire);
+  }
 
   Counters counters() const;
 
@@ -107,8 +114,12 @@ class RequestRing {
     alignas(64) std::atomic<uint64_t> head;
     std::atomic<uint64_t> pushed;
 
-    // The reader: everything before the tail is consumed.
+    // The reader: everything before the tail is consumed, and free for
+    // producers.  Written for many records at once, as producers read it often.
     alignas(64) std::atomic<uint64_t> tail;
+
+    // The reader, record by record: what ApproximateSize takes for consumed.
+    alignas(64) std::atomic<uint64_t> taken;
     std::atomic<uint64_t> popped;
     std::atomic<uint64_t> torn;
     std::atomic<uint64_t> damaged;
@@ -186,8 +197,9 @@ class RequestRingReader {
   RequestRingReader& operator=(const RequestRingReader&) = delete;
 
   // Calls `handle` for each record in order, up to `max_records`, with a view
-  // of it in the ring that is valid until `handle` returns.  The room is given
-  // back to the producers at the latest when Drain returns.
+  // of it in the ring that is valid until `handle` returns.  ApproximateSize no
+  // longer counts it from then on; the room is given back to the producers at
+  // the latest when Drain returns.
   //
   // On kUnfinished, call again within some milliseconds even without a wake-up:
   // a record whose owner has died is found by the second call and skipped.  A
@@ -205,11 +217,13 @@ class RequestRingReader {
   bool IsEmpty(uint64_t free_word);
   bool OwnerMayStillRun(uint64_t word);
   absl::optional<absl::string_view> RecordOf(uint64_t word) const;
-  // Frees the cells of the record at position_, whose valid word is `word`.
+  // Frees the cells of the record at position_, whose valid word is `word`, and
+  // counts it as taken.
   void Consume(uint64_t word);
   // The same for a record that was not written to its end.
   void Skip(uint64_t word);
-  void Publish();
+  void PublishTaken();
+  void PublishTail();
   // Starts anew with an empty ring; what was in it counts as damaged.
   void Reset();
 

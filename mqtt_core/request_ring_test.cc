@@ -210,6 +210,25 @@ TEST(RequestRingTest, DrainGivesRoomBackBeforeItsEnd) {
   EXPECT_EQ(pushed_by_handler, kCells - 1);
 }
 
+TEST(RequestRingTest, ARecordCountsUntilItIsHandled) {
+  RequestRing ring = MakeRing();
+  RequestRingReader reader(&ring);
+  for (size_t i = 0; i < kCells; ++i) {
+    ASSERT_EQ(ring.TryPush({"x"}), PushResult::kPushed);
+  }
+  size_t left = kCells;
+  uint64_t taken = ring.taken();
+  reader.Drain(kUnlimited, [&](absl::string_view) {
+    EXPECT_EQ(ring.ApproximateSize().records, left);
+    EXPECT_EQ(ring.ApproximateSize().bytes, left * 64);
+    --left;
+    EXPECT_EQ(ring.taken(), taken++);
+  });
+  EXPECT_EQ(ring.ApproximateSize().records, 0u);
+  EXPECT_EQ(ring.ApproximateSize().bytes, 0u);
+  EXPECT_EQ(ring.taken(), taken);
+}
+
 TEST(RequestRingTest, SecondReaderGoesOnWhereTheFirstEnded) {
   RequestRing ring = MakeRing();
   ASSERT_EQ(ring.TryPush({"first"}), PushResult::kPushed);

@@ -108,19 +108,28 @@ RequestSender::Outcome RequestSender::Send(const RequestHeader& header,
   return {};
 }
 
-// Several processes that look at the same moment may exceed the limits by a
-// message each.
 bool RequestSender::HasRoomFor(int64_t bytes) const {
-  const Size size = QueueSize();
-  return size.messages < options_.max_messages &&
-         size.bytes + bytes <= options_.max_bytes;
+  const RequestRing& ring = state_->ring();
+  // Each turn but the last means that the dispatcher took a message over, and
+  // that it may have been counted twice.
+  for (;;) {
+    const uint64_t taken = ring.taken();
+    const Size size = QueueSize();
+    if (size.messages < options_.max_messages &&
+        size.bytes + bytes <= options_.max_bytes) {
+      return true;
+    }
+    if (ring.taken() == taken) return false;
+  }
 }
 
 RequestSender::Size RequestSender::QueueSize() const {
-  const Statistics& statistics = state_->statistics();
+  // The dispatcher adds a message to the queue before it takes it off the ring.
+  // Looked at in this order none is missed, which would exceed the limits.
   const RequestRing::Size in_ring = state_->ring().ApproximateSize();
-  return {statistics.queued.Total() + static_cast<int64_t>(in_ring.records),
-          statistics.queued_bytes.Get() + static_cast<int64_t>(in_ring.bytes)};
+  const Statistics& statistics = state_->statistics();
+  return {static_cast<int64_t>(in_ring.records) + statistics.queued.Total(),
+          static_cast<int64_t>(in_ring.bytes) + statistics.queued_bytes.Get()};
 }
 
 RequestSender::Outcome RequestSender::Invalid(std::string problem) {

@@ -50,8 +50,12 @@ class RequestSender {
   };
 
   // Of what was accepted and is not sent: what waits in the ring is as good as
-  // queued.
+  // queued. Never less than that; what the dispatcher takes over meanwhile
+  // counts twice. In the ring a message has the bytes of the cells it takes.
   Size QueueSize() const;
+  // Exact but for what happens at this very moment: callers that look at the
+  // same time may exceed the limits by a message each, and the one message that
+  // the dispatcher is taking over may count twice.
   bool HasRoomFor(int64_t bytes) const;
   Outcome Send(const RequestHeader& header, absl::string_view topic,
                absl::string_view payload);

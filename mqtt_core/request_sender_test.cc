@@ -4,6 +4,7 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -323,6 +324,42 @@ TEST_F(RequestSenderTest, RefusesAMessageAboveTheRingAsInvalid) {
   EXPECT_EQ(statistics().refused_invalid.Get(), 1);
 }
 
+TEST_F(RequestSenderTest, WhatIsTakenOverCountsOnce) {
+  constexpr int kMessages = 10;
+  options_.max_messages = kMessages;
+  RequestSender sender = MakeSender();
+  const auto publish = [&] { return sender.Publish("t", "", 0, "").result; };
+  for (int i = 0; i < kMessages; ++i) ASSERT_EQ(publish(), kAccepted);
+  int taken = 0;
+  reader_.Drain(kMessages, [&](absl::string_view) {
+    EXPECT_EQ(publish(), kQueueFull);
+    SetQueued(++taken, 0);
+    EXPECT_EQ(publish(), kQueueFull);
+  });
+  EXPECT_EQ(taken, kMessages);
+  EXPECT_EQ(publish(), kQueueFull);
+}
+
+TEST_F(RequestSenderTest, RoomIsSeenWhileTheDispatcherTakesABatch) {
+  constexpr int kMessages = 10;
+  options_.max_messages = kMessages;
+  options_.max_bytes = kMessages * 64;
+  RequestSender sender = MakeSender();
+  const auto publish = [&] {
+    return sender.Publish("t", std::string(40, 'x'), 0, "").result;
+  };
+  for (int i = 0; i < kMessages; ++i) ASSERT_EQ(publish(), kAccepted);
+  // Each is confirmed at once.
+  bool is_first = true;
+  reader_.Drain(kMessages, [&](absl::string_view) {
+    if (!is_first) {
+      EXPECT_EQ(publish(), kAccepted);
+    }
+    EXPECT_EQ(publish(), kQueueFull);
+    is_first = false;
+  });
+}
+
 TEST_F(RequestSenderTest, SubscriptionsPassAFullQueue) {
   options_.max_messages = 1;
   options_.max_bytes = 3;
@@ -443,6 +480,32 @@ TEST_F(RequestSenderTest, ThreadsMayShareASender) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(Receive(), SizeIs(kThreads * kMessages));
   EXPECT_EQ(statistics().refused_invalid.Get(), kThreads * kMessages);
+}
+
+// The message that is being taken over at the moment may count twice.
+TEST_F(RequestSenderTest, TheLimitIsMetWhileTheDispatcherTakesOver) {
+  constexpr int64_t kMessages = 1000;
+  options_.max_messages = kMessages;
+  RequestSender sender = MakeSender();
+  for (int round = 0; round < 100; ++round) {
+    SetQueued(0, 0);
+    std::atomic<bool> is_full{false};
+    std::thread dispatcher([&] {
+      const auto queue = [&](absl::string_view) {
+        state_.statistics().queued.Add(Qos::kAtMostOnce);
+      };
+      do {
+        reader_.Drain(256, queue);
+      } while (!is_full);
+      reader_.Drain(SIZE_MAX, queue);
+    });
+    int64_t accepted = 0;
+    while (sender.Publish("t", "", 0, "").result == kAccepted) ++accepted;
+    is_full = true;
+    dispatcher.join();
+    EXPECT_GE(accepted, kMessages - 1);
+    EXPECT_LE(accepted, kMessages);
+  }
 }
 
 class RequestSenderProcessTest : public RequestSenderTest {
