@@ -33,11 +33,12 @@ std::string MakeClientId(const Settings& settings) {
 }  // namespace
 
 MosquittoClient::MosquittoClient(EventLoop* loop, Log* log,
-                                 const Settings& settings)
+                                 const Settings& settings, int64_t input_limit)
     : loop_(loop),
       log_(log),
       settings_(settings),
       client_id_(MakeClientId(settings)),
+      input_limit_(input_limit),
       keeps_session_(settings.id.has_value() && settings.resubscribe == 1),
       settle_timer_(loop->CreateTimer([this] { OnSettleTimer(); })),
       connect_timer_(loop->CreateTimer([this] { OnConnectTimeout(); })),
@@ -99,6 +100,7 @@ void MosquittoClient::StartConnection(Purpose purpose) {
   MosquittoConnection::Options options;
   options.clean_session = purpose == Purpose::kWipe || !keeps_session_;
   options.with_will = purpose == Purpose::kSession;
+  options.input_limit = input_limit_;
   connection_ = std::make_shared<MosquittoConnection>(
       settings_, client_id_, options, std::move(remains_));
   Call([connection = connection_] { connection->Connect(); },

@@ -21,6 +21,7 @@
 #ifndef MQTT_CORE_MOSQUITTO_CLIENT_H_
 #define MQTT_CORE_MOSQUITTO_CLIENT_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@
 #include "absl/types/optional.h"
 #include "mqtt_core/blocking_call.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/input_account.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mosquitto_connection.h"
@@ -43,8 +45,10 @@ class MosquittoClient final : public MqttClient {
   // that many of them a new one ends at once, as unreachable.
   static constexpr size_t kMaxStuckAttempts = 4;
 
-  // `settings` are valid. Loop and log outlive the client.
-  MosquittoClient(EventLoop* loop, Log* log, const Settings& settings);
+  // `settings` are valid. Loop and log outlive the client. `input_limit` is an
+  // InputAccount's.
+  MosquittoClient(EventLoop* loop, Log* log, const Settings& settings,
+                  int64_t input_limit = InputAccount::kDefaultLimit);
   ~MosquittoClient() override;
   MosquittoClient(const MosquittoClient&) = delete;
   MosquittoClient& operator=(const MosquittoClient&) = delete;
@@ -130,6 +134,7 @@ class MosquittoClient final : public MqttClient {
   Log* const log_;
   const Settings settings_;
   const std::string client_id_;
+  const int64_t input_limit_;
   Listener* listener_ = nullptr;
 
   State state_ = State::kIdle;

@@ -3,6 +3,7 @@
 // With networks and brokers that do not behave.
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "mqtt_core/input_account.h"
 #include "mqtt_core/mosquitto_client.h"
 #include "mqtt_core/testing/client_test.h"
 #include "mqtt_core/testing/tcp_peers.h"
@@ -31,17 +33,32 @@ using ::testing::StartsWith;
 const std::string kConnackAccepted("\x20\x02\x00\x00", 4);
 constexpr absl::string_view kDisconnect("\xe0\x00", 2);
 
+std::string RemainingLength(size_t length) {
+  std::string bytes;
+  do {
+    bytes.push_back(
+        static_cast<char>(length % 128 + (length >= 128 ? 128 : 0)));
+    length /= 128;
+  } while (length > 0);
+  return bytes;
+}
+
 // The fixed header of a PUBLISH of QoS 0 with a topic name of one byte, and
 // that.
 std::string PublishHeader(size_t payload_size) {
-  size_t remaining = payload_size + 3;
-  std::string header = "\x30";
-  do {
-    header.push_back(
-        static_cast<char>(remaining % 128 + (remaining >= 128 ? 128 : 0)));
-    remaining /= 128;
-  } while (remaining > 0);
-  return header + std::string("\x00\x01t", 3);
+  return absl::StrCat("\x30", RemainingLength(payload_size + 3),
+                      absl::string_view("\x00\x01t", 3));
+}
+
+// A PUBLISH of QoS 2.
+std::string ExactlyOncePublish(const std::string& packet_id,
+                               size_t payload_size) {
+  return absl::StrCat("\x34", RemainingLength(payload_size + 5),
+                      absl::string_view("\x00\x01t", 3), packet_id,
+                      std::string(payload_size, 'x'));
+}
+std::string Pubrel(const std::string& packet_id) {
+  return absl::StrCat("\x62\x02", packet_id);
 }
 
 class MosquittoClientFaultsTest : public ClientTest {
@@ -50,19 +67,22 @@ class MosquittoClientFaultsTest : public ClientTest {
 
   // The client connects to the server, which sends `answer` to its CONNECT.
   std::unique_ptr<ListenedClient> ConnectAndAnswer(const Settings& settings,
-                                                   const std::string& answer) {
+                                                   const std::string& answer,
+                                                   int64_t input_limit) {
     server_.on_change = [this, answer, answered = false]() mutable {
       if (answered || server_.received().empty()) return;
       answered = true;
       server_.Send(answer);
     };
-    auto peer = MakeClient(settings);
+    auto peer = MakeClient(settings, input_limit);
     peer->client.Connect();
     return peer;
   }
 
-  std::unique_ptr<ListenedClient> MakeConnectedClient() {
-    auto peer = ConnectAndAnswer(ServerSettings(), kConnackAccepted);
+  std::unique_ptr<ListenedClient> MakeConnectedClient(
+      int64_t input_limit = InputAccount::kDefaultLimit) {
+    auto peer =
+        ConnectAndAnswer(ServerSettings(), kConnackAccepted, input_limit);
     peer->listener.RunUntil([&] { return peer->listener.connects == 1; });
     return peer;
   }
@@ -178,9 +198,11 @@ class MosquittoClientRefusalTest
       public ::testing::WithParamInterface<Refusal> {};
 
 TEST_P(MosquittoClientRefusalTest, SaysWhy) {
-  auto peer = ConnectAndAnswer(
-      ServerSettings(), std::string("\x20\x02\x00", 3) +
-                            std::string(1, static_cast<char>(GetParam().code)));
+  auto peer =
+      ConnectAndAnswer(ServerSettings(),
+                       std::string("\x20\x02\x00", 3) +
+                           std::string(1, static_cast<char>(GetParam().code)),
+                       InputAccount::kDefaultLimit);
   const DisconnectReason reason = peer->WaitForEnd();
   EXPECT_EQ(reason.kind, GetParam().kind);
   EXPECT_THAT(reason.text, HasSubstr(GetParam().words));
@@ -291,6 +313,106 @@ TEST_F(MosquittoClientFaultsTest, HugePacketThatNeverComes) {
   const DisconnectReason reason = peer->WaitForEnd();
   EXPECT_EQ(reason.kind, DisconnectKind::kKeepAliveTimeout);
   EXPECT_THAT(peer->listener.messages, IsEmpty());
+}
+
+// Messages that the broker never releases. Each test sends the next part once
+// the client has answered the last.
+class MosquittoClientUnreleasedTest : public MosquittoClientFaultsTest {
+ protected:
+  static constexpr size_t kAnswer = 4;  // PUBREC, PUBCOMP
+  static constexpr int64_t kMiB = 1 << 20;
+
+  // Sends `part`, that the client gives `answers` answers to, up to `times`
+  // times. Returns how often it was sent before the connection ended.
+  int Repeat(ListenedClient& peer, const std::string& part, size_t answers,
+             int times) {
+    int sent = 0;
+    size_t answered = server_.received().size();
+    peer.listener.on_event = [&] {
+      if (!peer.listener.disconnects.empty()) loop_.Stop();
+    };
+    server_.on_change = [&] {
+      if (server_.received().size() < answered || server_.at_end()) return;
+      if (sent == times) {
+        loop_.Stop();
+        return;
+      }
+      answered += answers * kAnswer;
+      ++sent;
+      server_.Send(part);
+    };
+    server_.on_change();
+    loop_.Run();
+    server_.on_change = [] {};
+    peer.listener.on_event = [] {};
+    return sent;
+  }
+};
+
+TEST_F(MosquittoClientUnreleasedTest, LargeOnesEndTheConnection) {
+  constexpr int64_t kLimit = 8 * kMiB;
+  constexpr int64_t kSize = 64 << 10;
+  auto peer = MakeConnectedClient(kLimit);
+  const int sent = Repeat(*peer, ExactlyOncePublish("\x01\x01", kSize),
+                          /*answers=*/1, 2 * kLimit / kSize);
+  EXPECT_GT(sent * kSize, kLimit - kMiB);
+  EXPECT_LT(sent * kSize, kLimit + kMiB);
+  ASSERT_THAT(peer->listener.disconnects, SizeIs(1));
+  EXPECT_EQ(peer->listener.disconnects[0].kind, DisconnectKind::kProtocolError);
+  EXPECT_EQ(peer->listener.disconnects[0].text,
+            "the broker sent more than 8 MiB in messages that it did not "
+            "complete");
+}
+
+TEST_F(MosquittoClientUnreleasedTest, SmallOnesEndItSooner) {
+  constexpr int64_t kLimit = 4 * kMiB;
+  constexpr int kAtOnce = 1000;
+  auto peer = MakeConnectedClient(kLimit);
+  std::string part;
+  for (int i = 0; i < kAtOnce; ++i) part += ExactlyOncePublish("\x01\x01", 0);
+  const int sent =
+      Repeat(*peer, part, kAtOnce, kLimit / static_cast<int>(part.size()));
+  EXPECT_LT(sent * static_cast<int64_t>(part.size()), kLimit / 4);
+  ASSERT_THAT(peer->listener.disconnects, SizeIs(1));
+  EXPECT_EQ(peer->listener.disconnects[0].kind, DisconnectKind::kProtocolError);
+}
+
+TEST_F(MosquittoClientUnreleasedTest, OnesSentAtOnceEndItToo) {
+  auto peer = MakeConnectedClient(kMiB);
+  std::string part;
+  while (part.size() < 2 * kMiB) part += ExactlyOncePublish("\x01\x01", 1000);
+  std::thread sender([&] { server_.SendUntilClosed(part); });
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kProtocolError);
+  sender.join();
+}
+
+TEST_F(MosquittoClientUnreleasedTest, ReleasedMessagesAreNoMatter) {
+  constexpr int64_t kLimit = kMiB;
+  constexpr size_t kSize = 64 << 10;
+  constexpr int kMessages = 4 * kLimit / kSize;
+  auto peer = MakeConnectedClient(kLimit);
+  const int sent =
+      Repeat(*peer, ExactlyOncePublish("\x01\x01", kSize) + Pubrel("\x01\x01"),
+             /*answers=*/2, kMessages);
+  EXPECT_EQ(sent, kMessages);
+  EXPECT_THAT(peer->listener.messages, SizeIs(kMessages));
+  EXPECT_THAT(peer->listener.disconnects, IsEmpty());
+}
+
+// While packets are counted.
+TEST_F(MosquittoClientUnreleasedTest, NorBesideSomeThatAreNot) {
+  constexpr int64_t kLimit = kMiB;
+  constexpr int kAtOnce = 1000;
+  constexpr int kTimes = 20;
+  auto peer = MakeConnectedClient(kLimit);
+  Repeat(*peer, ExactlyOncePublish("\x02\x02", kLimit / 2), /*answers=*/1, 1);
+  std::string part;
+  for (int i = 0; i < kAtOnce; ++i) {
+    part += ExactlyOncePublish("\x01\x01", 0) + Pubrel("\x01\x01");
+  }
+  EXPECT_EQ(Repeat(*peer, part, 2 * kAtOnce, kTimes), kTimes);
+  EXPECT_THAT(peer->listener.messages, SizeIs(kAtOnce * kTimes));
+  EXPECT_THAT(peer->listener.disconnects, IsEmpty());
 }
 
 TEST_F(MosquittoClientFaultsTest, ResetIsALostConnection) {

@@ -2,6 +2,7 @@
 
 // Over TLS, with certificates of all kinds.
 
+#include <cstdint>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -24,6 +25,7 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -129,6 +131,24 @@ class MosquittoClientTlsTest : public ClientTest {
 TEST_F(MosquittoClientTlsTest, CaFile) {
   StartBroker("server");
   ExpectConnects(TlsSettings());
+}
+
+// Of small messages most of what comes is TLS's own.
+TEST_F(MosquittoClientTlsTest, DeliveredMessagesAreNoMatterToTheInputLimit) {
+  constexpr int64_t kLimit = 32 << 10;
+  constexpr size_t kMessages = 2000;
+  StartBroker("server");
+  auto peer = MakeClient(TlsSettings(), kLimit);
+  peer->ConnectAndWait();
+  peer->SubscribeAndWait("t", Qos::kExactlyOnce);
+  for (size_t i = 0; i < kMessages; ++i) {
+    ASSERT_TRUE(peer->client.Publish({"t", "", static_cast<Qos>(i % 3)}).ok());
+    peer->listener.RunUntil([&] {
+      return peer->listener.messages.size() > i &&
+             peer->listener.published.size() > i;
+    });
+  }
+  EXPECT_THAT(peer->listener.disconnects, IsEmpty());
 }
 
 TEST_F(MosquittoClientTlsTest, CaPath) {

@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <malloc.h>
 #include <mosquitto.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -116,7 +121,9 @@ MosquittoConnection::MosquittoConnection(const Settings& settings,
       options_(options),
       handle_(std::move(remains.handle)),
       resumes_(handle_ != nullptr),
-      tls_context_(std::move(remains.tls_context)) {}
+      tls_context_(std::move(remains.tls_context)),
+      input_(settings.tls.enabled(), options.input_limit,
+             remains.input_balance) {}
 
 MosquittoConnection::~MosquittoConnection() = default;
 
@@ -259,17 +266,21 @@ void MosquittoConnection::End(DisconnectReason reason) {
   if (end_.has_value()) return;
   end_ = std::move(reason);
   const bool has_session = resumes_ || connack_code_ == 0;
-  if (has_session && !options_.clean_session && is_complete_) {
+  if (has_session && !options_.clean_session && is_complete_ &&
+      !input_exceeded_) {
     // The library closes the socket with the next connection.
     shutdown(descriptor(), SHUT_RDWR);
     kept_handle_ = std::move(handle_);
   }
   handle_.reset();
   alert_reader_.reset();
+  // The library held so much that it is worth giving back to the system.
+  if (input_exceeded_) malloc_trim(0);
 }
 
 MosquittoConnection::Remains MosquittoConnection::TakeRemains() {
-  return {std::move(kept_handle_), std::move(tls_context_)};
+  const int64_t balance = kept_handle_ == nullptr ? 0 : input_.balance();
+  return {std::move(kept_handle_), balance, std::move(tls_context_)};
 }
 
 int MosquittoConnection::descriptor() const {
@@ -319,21 +330,57 @@ void MosquittoConnection::Read() {
     ContinueTlsHandshake();
     return;
   }
-  for (int i = 0; i < kMaxPacketsPerRead; ++i) {
+  for (int i = 0; i < kMaxPacketsPerRead && !input_exceeded_; ++i) {
+    const size_t events_before = published_.size() + events_.size();
     errno = 0;
+    is_reading_ = true;
     const int code = mosquitto_loop_read(handle_.get(), 1);
+    const int error = errno;
+    is_reading_ = false;
     if (code != MOSQ_ERR_SUCCESS) {
-      EndByCode(code, errno);
+      EndByCode(code, error);
       return;
     }
     if (protocol_violated_) {
       EndByCode(MOSQ_ERR_PROTOCOL, 0);
       return;
     }
-    if (errno == EAGAIN && !HasBufferedInput()) break;
-    if (published_.size() + events_.size() >= kMaxEventsPerRead) break;
+    if (error == EAGAIN && !HasBufferedInput()) break;
+    const size_t events = published_.size() + events_.size();
+    if (events >= kMaxEventsPerRead) break;
+    // The more messages the library holds the more it reads at once.
+    if (events == events_before) {
+      SettleInput();
+      UpdateLogCallback();
+    }
+  }
+  SettleInput();
+  if (input_exceeded_) {
+    EndByCode(MOSQ_ERR_PROTOCOL, 0);
+    return;
   }
   UpdateLogCallback();
+}
+
+void MosquittoConnection::SettleInput() {
+  const auto settle = [this](int unread) {
+    tcp_info info = {};
+    socklen_t size = sizeof(info);
+    if (getsockopt(descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+      input_.Settle(static_cast<int64_t>(info.tcpi_bytes_received) - unread);
+    }
+  };
+  settle(0);
+  // Looked at before TCP's counter is: what comes in between then counts too
+  // early, which the next time mends, and not twice.
+  int unread = 0;
+  if (input_.CountsPackets() && ioctl(descriptor(), SIOCINQ, &unread) == 0) {
+    settle(unread);
+  }
+  if (!input_.IsExceeded()) return;
+  input_exceeded_ = true;
+  // The library may be in the midst of reading many packets.
+  shutdown(descriptor(), SHUT_RDWR);
 }
 
 bool MosquittoConnection::HasBufferedInput() const {
@@ -461,6 +508,11 @@ DisconnectReason MosquittoConnection::Explain(int code, int error) const {
             absl::StrCat(WithoutPeriod(mosquitto_connack_string(connack_code_)),
                          " (CONNACK return code ", connack_code_, ")")};
   }
+  if (input_exceeded_) {
+    return {DisconnectKind::kProtocolError,
+            absl::StrCat("the broker sent more than ", input_.limit() >> 20,
+                         " MiB in messages that it did not complete")};
+  }
   switch (code) {
     case MOSQ_ERR_EAI:
       return CannotResolve(broken, error);
@@ -519,8 +571,8 @@ std::string MosquittoConnection::ExplainTls() const {
 }
 
 void MosquittoConnection::UpdateLogCallback() {
-  const bool wanted =
-      connack_code_ != 0 || in_keep_alive_check_ || ping_outstanding_;
+  const bool wanted = connack_code_ != 0 || in_keep_alive_check_ ||
+                      ping_outstanding_ || input_.CountsPackets();
   if (wanted == has_log_callback_) return;
   has_log_callback_ = wanted;
   mosquitto_log_callback_set(handle_.get(), wanted ? &OnLog : nullptr);
@@ -548,17 +600,21 @@ void MosquittoConnection::OnConnack(struct mosquitto*, void* user_data,
 void MosquittoConnection::OnPublish(struct mosquitto*, void* self,
                                     int packet_id) {
   Self(self)->published_.push_back(static_cast<PacketId>(packet_id));
+  // Otherwise it was written, and that is no answer.
+  if (Self(self)->is_reading_) Self(self)->input_.DeliverAnswer();
 }
 
 void MosquittoConnection::OnSuback(struct mosquitto*, void* self, int packet_id,
                                    int, const int* granted) {
   Self(self)->events_.push_back(
       Subscribed{static_cast<PacketId>(packet_id), granted[0]});
+  Self(self)->input_.DeliverAnswer();
 }
 
 void MosquittoConnection::OnUnsuback(struct mosquitto*, void* self,
                                      int packet_id) {
   Self(self)->events_.push_back(Unsubscribed{static_cast<PacketId>(packet_id)});
+  Self(self)->input_.DeliverAnswer();
 }
 
 void MosquittoConnection::OnMessage(struct mosquitto*, void* self,
@@ -572,6 +628,7 @@ void MosquittoConnection::OnMessage(struct mosquitto*, void* self,
   inbound.qos = static_cast<Qos>(message->qos);
   inbound.retain = message->retain;
   inbound.packet_id = static_cast<uint16_t>(message->mid);
+  Self(self)->input_.Deliver(inbound);
   Self(self)->events_.push_back(std::move(inbound));
 }
 
@@ -579,6 +636,10 @@ void MosquittoConnection::OnLog(struct mosquitto*, void* user_data, int level,
                                 const char* line) {
   MosquittoConnection* const self = Self(user_data);
   self->KeepTlsContext();
+  if (self->is_reading_ && self->input_.CountsPackets()) {
+    self->input_.AddPacket();
+    self->SettleInput();
+  }
   if (level == MOSQ_LOG_ERR) {
     if (self->error_lines_.size() < kMaxErrorLines) {
       self->error_lines_.push_back(line);
@@ -599,6 +660,7 @@ void MosquittoConnection::OnLog(struct mosquitto*, void* user_data, int level,
     if (self->ping_outstanding_ && line == self->ping_response_line_) {
       self->ping_outstanding_ = false;
       self->events_.push_back(PingResponse());
+      self->input_.DeliverAnswer();
     }
   }
 }

@@ -7,8 +7,10 @@
 // What comes in is collected, not called back: the library does not bear being
 // called from its callbacks.
 //
-// Memory: the library takes packets up to MQTT's limit of 256 MiB and holds the
-// payload of the one that it delivers twice; it has no option to refuse them.
+// Memory: the library takes packets up to MQTT's limit of 256 MiB, holds the
+// payload of the one that it delivers twice, and keeps messages of QoS 2 until
+// the broker releases them; it has no option to refuse any. The connection ends
+// when it holds more than InputAccount allows.
 //
 // Thread safety: one thread at a time. Connect() may run on a thread of its
 // own; all else is for the loop's.
@@ -25,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
+#include "mqtt_core/input_account.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mqtt_client.h"
 #include "mqtt_core/settings.h"
@@ -73,12 +76,14 @@ class MosquittoConnection {
     // The library's half of a session that the broker keeps: what is in flight
     // at QoS 1 and 2. Null where there is none.
     Handle handle;
-    TlsContext tls_context;  // may be null
+    int64_t input_balance = 0;  // what the handle holds, see InputAccount
+    TlsContext tls_context;     // may be null
   };
 
   struct Options {
     bool clean_session = true;
     bool with_will = true;
+    int64_t input_limit = InputAccount::kDefaultLimit;  // see InputAccount
   };
 
   // `settings` are valid. With a handle in `remains`, which takes a session
@@ -167,6 +172,8 @@ class MosquittoConnection {
   void ReuseTlsContext();
   void KeepTlsContext();
   void ContinueTlsHandshake();
+  // Brings the account up to date; lets nothing more in when it is exceeded.
+  void SettleInput();
   absl::StatusOr<PacketId> Submitted(int code, int packet_id);
   // Ends the connection by what a call of the library has returned, and errno.
   void EndByCode(int code, int error);
@@ -192,6 +199,9 @@ class MosquittoConnection {
   bool ping_outstanding_ = false;
   bool has_log_callback_ = false;
   bool in_keep_alive_check_ = false;
+  bool is_reading_ = false;
+  InputAccount input_;
+  bool input_exceeded_ = false;
   std::vector<PacketId> published_;
   std::vector<Event> events_;
 

@@ -36,7 +36,8 @@ enum class DisconnectKind {
   kIdentifierRejected,  // CONNACK 2
   kLost,                // an established connection broke
   kKeepAliveTimeout,    // no PINGRESP in time
-  kProtocolError,       // the broker sent what MQTT does not allow
+  kProtocolError,       // the broker sent what MQTT does not allow, or more
+                        // than the client can hold
 };
 
 struct DisconnectReason {

@@ -24,6 +24,9 @@ class NullObserver : public Session::Observer {
   void OnConnected() override {}
   void OnDisconnected(const std::string&) override {}
   void OnMessage(InboundMessage) override {}
+  void OnSubscriptionChanged(const Subscription&, bool) override {}
+  void OnUnsubscribed(const std::string&) override {}
+  void OnPublish(uint64_t, const Message&, PublishOutcome) override {}
 };
 
 class RequestIntakeTest : public ::testing::Test {

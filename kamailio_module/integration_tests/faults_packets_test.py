@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from kamailio_module.integration_tests.traffic import (
@@ -14,7 +16,7 @@ from tools.harness.environment import Environment
 from tools.harness.fake_broker import FakeBroker, Script, Session
 from tools.harness.ledger import Ledger
 from tools.harness.mqtt_packets import PacketType, Publish
-from tools.harness.process import resident_memory
+from tools.harness.process import peak_memory, resident_memory
 
 MIB = 1 << 20
 
@@ -161,6 +163,37 @@ def test_a_huge_packet_that_does_not_end(environment: Environment) -> None:
     kamailio.wait_for_log(" lost: ")
     ledger.wait_delivered()
     ledger.check(traffic)
+    assert resident_memory(dispatcher) < 20 * MIB
+
+
+@pytest.mark.parametrize("size", [0, MIB])
+def test_messages_that_are_never_released(
+    environment: Environment, size: int
+) -> None:
+    message = Publish("in", bytes(size), qos=2, packet_id=1).encode()
+    flood = message * math.ceil(65536 / len(message))
+
+    def never_release(session: Session) -> None:
+        broker.script = fake_broker.healthy
+        session.accept_connect()
+        while True:
+            session.send(flood)
+
+    broker = environment.own(FakeBroker(never_release))
+    kamailio = start_kamailio(environment, broker)
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    kamailio.wait_for_log(
+        " lost: the broker sent more than 320 MiB in messages that it did "
+        "not complete"
+    )
+    traffic.publish(100)
+    ledger.wait_delivered()
+    counters = ledger.check(traffic)
+    assert counters["received_qos2"] == 0
+    assert counters["disconnects"] == 1
+    dispatcher = kamailio.dispatcher_pid()
+    assert peak_memory(dispatcher) < 400 * MIB
     assert resident_memory(dispatcher) < 20 * MIB
 
 

@@ -4,11 +4,13 @@
 #ifndef MQTT_CORE_TESTING_CLIENT_TEST_H_
 #define MQTT_CORE_TESTING_CLIENT_TEST_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "mqtt_core/ev_loop.h"
+#include "mqtt_core/input_account.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/mosquitto_client.h"
 #include "mqtt_core/settings.h"
@@ -23,8 +25,9 @@ class NullLog : public Log {
 
 // A client with its listener.
 struct ListenedClient {
-  ListenedClient(EventLoop* loop, Log* log, const Settings& settings)
-      : listener(loop), client(loop, log, settings) {
+  ListenedClient(EventLoop* loop, Log* log, const Settings& settings,
+                 int64_t input_limit = InputAccount::kDefaultLimit)
+      : listener(loop), client(loop, log, settings, input_limit) {
     client.SetListener(&listener);
   }
 
@@ -73,8 +76,11 @@ class ClientTest : public ::testing::Test {
     return settings;
   }
 
-  std::unique_ptr<ListenedClient> MakeClient(const Settings& settings) {
-    return std::make_unique<ListenedClient>(&loop_, &log_, settings);
+  std::unique_ptr<ListenedClient> MakeClient(
+      const Settings& settings,
+      int64_t input_limit = InputAccount::kDefaultLimit) {
+    return std::make_unique<ListenedClient>(&loop_, &log_, settings,
+                                            input_limit);
   }
 
   NullLog log_;

@@ -2,7 +2,7 @@
 
 // Servers on 127.0.0.1 that do not behave like one.
 //
-// Thread safety: each on one thread, save Send().
+// Thread safety: each on one thread, save Send() and SendUntilClosed().
 #ifndef MQTT_CORE_TESTING_TCP_PEERS_H_
 #define MQTT_CORE_TESTING_TCP_PEERS_H_
 
@@ -65,6 +65,8 @@ class ScriptedServer {
 
   // Blocks until the kernel has taken it all. On any thread.
   void Send(absl::string_view bytes);
+  // The same, or until the peer has closed the connection.
+  void SendUntilClosed(absl::string_view bytes);
   void StopReading();
   void StartReading();
   void Close();
@@ -72,6 +74,8 @@ class ScriptedServer {
   void Reset();
 
  private:
+  // Returns what the kernel has not taken.
+  absl::string_view SendSome(absl::string_view bytes);
   void Accept();
   void Receive();
 

@@ -60,6 +60,11 @@ def resident_memory(pid: int) -> int:
     return _status(pid, "RssAnon") * 1024
 
 
+def peak_memory(pid: int) -> int:
+    """Bytes of memory that a process has had in use at most, all in all."""
+    return _status(pid, "VmHWM") * 1024
+
+
 def has_slept(pid: int) -> bool:
     """Whether a process has come so far that it waited for something."""
     return _status(pid, "voluntary_ctxt_switches") > 0
