@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tools.harness.broker import Broker
 from tools.harness.certificates import Certificates, make_certificates
@@ -15,6 +15,9 @@ from tools.harness.kamailio import Kamailio, KamailioConfiguration
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.rabbitmq import RabbitMq
 from tools.harness.sip import SipClient
+
+if TYPE_CHECKING:
+    from tools.harness.control_client import ControlClient
 
 
 class _Closeable(Protocol):
@@ -90,6 +93,13 @@ class Environment:
         return self.own(
             SipClient(kamailio.sip_port, host=kamailio.host, **settings)
         )
+
+    def control_client(self, kamailio: Kamailio) -> ControlClient:
+        """A client of the control API of the Kamailio, which must run."""
+        # Its stubs are generated, and most of what runs here needs none.
+        from tools.harness.control_client import ControlClient
+
+        return self.own(ControlClient(kamailio.mqtt_control_socket))
 
     @property
     def certificates(self) -> Certificates:

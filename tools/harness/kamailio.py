@@ -150,8 +150,27 @@ class CheckResult:
     output: str
 
 
+def mqtt_control_socket(runtime_directory: Path) -> Path:
+    """Where the module serves its control API, unless told otherwise."""
+    return runtime_directory / "kamailio_mqtt.sock"
+
+
+def stop_kamailio(process: Process) -> int:
+    """SIGTERM; returns the exit code."""
+    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGCONT)
+    try:
+        return process.wait(deadline=_LOST_SIGNAL_DEADLINE)
+    except Timeout:
+        for pid in session_members(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    return process.wait()
+
+
 class Kamailio:
-    """A Kamailio with one SIP port, and a control socket for kamcmd.
+    """A Kamailio with one SIP port, and a control socket for kamcmd. Its
+    runtime directory is its own, so that many can run at a time.
 
     `memory` is the size of the shared and the private memory in MiB.
     `open_descriptors` is a number of descriptors that are open in it from the
@@ -187,6 +206,11 @@ class Kamailio:
                 self.control_socket,
             )
         )
+
+    @property
+    def mqtt_control_socket(self) -> Path:
+        """The socket of the module's control API."""
+        return mqtt_control_socket(self.directory)
 
     @property
     def started(self) -> bool:
@@ -246,15 +270,7 @@ class Kamailio:
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
-        self.process.signal(signal.SIGTERM)
-        self.process.signal(signal.SIGCONT)
-        try:
-            return self.process.wait(deadline=_LOST_SIGNAL_DEADLINE)
-        except Timeout:
-            for pid in self.process_ids():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-        return self.process.wait()
+        return stop_kamailio(self.process)
 
     def log(self) -> str:
         return self.process.log()

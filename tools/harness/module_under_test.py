@@ -11,6 +11,13 @@ VARIABLE = "MQTT_MODULE_UNDER_TEST"
 _IN_WORKSPACE = Path("kamailio_module/mqtt.so")
 
 
+def built_trees() -> list[Path]:
+    """Where Bazel may have put what it built: the runfiles of a Bazel test,
+    which mirror the workspace, or bazel-bin."""
+    workspace = Path(__file__).absolute().parents[2]
+    return [workspace, workspace / "bazel-bin"]
+
+
 def module_under_test() -> Path:
     """The module that MQTT_MODULE_UNDER_TEST names, else the one that Bazel
     built: from the runfiles of a Bazel test, from bazel-bin elsewhere."""
@@ -18,12 +25,7 @@ def module_under_test() -> Path:
     if chosen:
         candidates = [Path(chosen)]
     else:
-        # Runfiles mirror the workspace.
-        workspace = Path(__file__).absolute().parents[2]
-        candidates = [
-            workspace / _IN_WORKSPACE,
-            workspace / "bazel-bin" / _IN_WORKSPACE,
-        ]
+        candidates = [tree / _IN_WORKSPACE for tree in built_trees()]
     for candidate in candidates:
         if candidate.is_file():
             return candidate.absolute()

@@ -74,6 +74,12 @@ class MqttClient:
     def wait_connected(self) -> None:
         wait_for(self._client.is_connected, "a connection of the client")
 
+    def wait_disconnected(self) -> None:
+        wait_for(
+            lambda: not self._client.is_connected(),
+            "the client to notice the end of its connection",
+        )
+
     def subscribe(self, topic_filter: str, qos: int = 2) -> int:
         """Returns the granted QoS, or 0x80 where the broker refuses."""
         _, mid = self._client.subscribe(topic_filter, qos)
@@ -95,11 +101,12 @@ class MqttClient:
         *,
         qos: int = 1,
         retain: bool = False,
+        deadline: float = DEADLINE,
     ) -> None:
         """Publishes, and waits until the broker has acknowledged; at QoS 0,
         until it is written."""
         handle = self._client.publish(topic, payload, qos, retain)
-        handle.wait_for_publish(DEADLINE)
+        handle.wait_for_publish(deadline)
         assert handle.is_published(), f"no acknowledgement for {topic}"
 
     def messages(self) -> list[Message]:

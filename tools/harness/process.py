@@ -8,13 +8,16 @@ where the run itself is killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tools.harness.waiting import DEADLINE, wait_for
 
@@ -121,6 +124,29 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
+class _SignalsLater(contextlib.AbstractContextManager[None]):
+    """Signals that end a run take effect after the block: what it starts is
+    known to the watchdog by then."""
+
+    _NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+    def __enter__(self) -> None:
+        self._arrived: list[int] = []
+        self._handlers: dict[int, Any] = {}
+        # Python runs handlers in its main thread, and only there.
+        if threading.current_thread() is threading.main_thread():
+            for number in self._NUMBERS:
+                self._handlers[number] = signal.signal(
+                    number, lambda number, _: self._arrived.append(number)
+                )
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        for number in self._arrived:
+            os.kill(os.getpid(), number)
+
+
 class Process:
     """A started program whose standard output and error go to a log file.
 
@@ -136,7 +162,7 @@ class Process:
     ) -> None:
         self.name = Path(arguments[0]).name
         self.log_path = log_path
-        with log_path.open("ab") as log:
+        with log_path.open("ab") as log, _SignalsLater():
             self._log_start = log.tell()
             self._popen = subprocess.Popen(
                 [str(argument) for argument in arguments],
@@ -146,7 +172,7 @@ class Process:
                 env=program_environment(environment),
                 start_new_session=True,
             )
-        _watchdog.register(self.pid)
+            _watchdog.register(self.pid)
 
     @property
     def pid(self) -> int:

@@ -88,3 +88,31 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
         wait_for(lambda: len(session_members(session)) == 3, "both children")
         run.kill()
     wait_for(lambda: not session_members(session), "the watchdog")
+
+
+def test_an_interrupt_at_a_start_leaves_nothing_running(
+    tmp_path: Path,
+) -> None:
+    # The signal comes when the program runs and Process() has not returned.
+    program = (
+        "import os, pathlib, signal, subprocess\n"
+        "from tools.harness.process import Process\n"
+        "popen = subprocess.Popen\n"
+        "def interrupted(arguments, **options):\n"
+        "    process = popen(arguments, **options)\n"
+        "    if arguments[0] == 'sleep':\n"
+        "        print(process.pid, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return process\n"
+        "subprocess.Popen = interrupted\n"
+        f"Process(['sleep', '1000'], pathlib.Path({str(tmp_path / 'log')!r}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert run.stderr.endswith(b"KeyboardInterrupt\n")
+    session = int(run.stdout)
+    wait_for(lambda: not session_members(session), "the watchdog")

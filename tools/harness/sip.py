@@ -103,26 +103,29 @@ class SipClient:
         method: str = "OPTIONS",
         *,
         user: str = "test",
+        uri: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> str:
-        """Sends a request and returns its Call-ID at once."""
+        """Sends a request and returns its Call-ID at once. It is for `user` at
+        the server itself, unless `uri` says another Request-URI."""
         number = next(self._numbers)
         call_id = f"{self._identity}-{number}"
         host, port = self._target
+        uri = uri or f"sip:{user}@{host}:{port}"
         fields = {
             "Via": f"SIP/2.0/{self._transport.upper()} {self._address}"
             f";branch=z9hG4bK{call_id};rport",
             "Max-Forwards": "70",
             "From": f"<sip:harness@{self._address}>;tag={number}",
-            "To": f"<sip:{user}@{host}:{port}>",
+            "To": f"<{uri}>",
             "Call-ID": call_id,
             "CSeq": f"{number} {method}",
             "Contact": f"<sip:harness@{self._address}>",
         }
         fields.update(headers or {})
         fields["Content-Length"] = str(len(body))
-        head = f"{method} sip:{user}@{host}:{port} SIP/2.0\r\n" + "".join(
+        head = f"{method} {uri} SIP/2.0\r\n" + "".join(
             f"{name}: {value}\r\n" for name, value in fields.items()
         )
         self._sent_at[call_id] = time.monotonic()

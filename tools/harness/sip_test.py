@@ -71,6 +71,15 @@ def test_a_request_and_its_response(server: _Server) -> None:
     assert server.requests[0].startswith(b"MESSAGE sip:test@127.0.0.1:")
 
 
+def test_a_request_for_another_uri(server: _Server) -> None:
+    with SipClient(server.port) as client:
+        response = client.response(client.send(uri="sip:bob@example.org"))
+    assert server.requests[0].startswith(
+        b"OPTIONS sip:bob@example.org SIP/2.0\r\n"
+    )
+    assert response.headers["to"] == "<sip:bob@example.org>"
+
+
 def test_no_response(server: _Server) -> None:
     with SipClient(server.port) as client, pytest.raises(Timeout):
         client.request(user="silent", deadline=0.05)
