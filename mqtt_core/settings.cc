@@ -3,14 +3,13 @@
 #include "mqtt_core/settings.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "mqtt_core/parameter_report.h"
 #include "mqtt_core/tls_check.h"
 #include "mqtt_core/topic.h"
 #include "mqtt_core/utf8_string.h"
@@ -23,57 +22,8 @@ constexpr size_t kMaxHostBytes = 255;
 constexpr size_t kMaxFieldBytes = 65535;
 // libmosquitto cuts off the rest.
 constexpr size_t kMaxAlpnBytes = 254;
-// So much of a value is shown.
-constexpr size_t kMaxShownBytes = 128;
 
-constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
-
-class Report {
- public:
-  void Add(absl::string_view parameter, const absl::AlphaNum& value,
-           absl::string_view rule) {
-    const absl::string_view all = value.Piece();
-    problems_.push_back(
-        absl::StrCat("parameter \"", parameter, "\": value \"",
-                     absl::CHexEscape(all.substr(0, kMaxShownBytes)),
-                     all.size() > kMaxShownBytes ? "...\": " : "\": ", rule));
-  }
-
-  // For values that nobody is to see.
-  void AddHidden(absl::string_view parameter, absl::string_view rule) {
-    problems_.push_back(absl::StrCat("parameter \"", parameter, "\": ", rule));
-  }
-
-  // Adds what `status` says, unless it is OK. Returns whether it is.
-  bool Check(absl::string_view parameter, absl::string_view value,
-             const absl::Status& status) {
-    if (!status.ok()) Add(parameter, value, status.message());
-    return status.ok();
-  }
-
-  // `max` may be kUnlimited. Returns whether `value` is in the range.
-  bool CheckRange(absl::string_view parameter, int64_t value, int64_t min,
-                  int64_t max) {
-    if (min <= value && value <= max) return true;
-    Add(parameter, value,
-        max == kUnlimited ? absl::StrCat("must be at least ", min)
-                          : absl::StrCat("must be from ", min, " to ", max));
-    return false;
-  }
-
-  bool CheckSwitch(absl::string_view parameter, int value) {
-    if (value == 0 || value == 1) return true;
-    Add(parameter, value, "must be 0 or 1");
-    return false;
-  }
-
-  std::vector<std::string> Take() && { return std::move(problems_); }
-
- private:
-  std::vector<std::string> problems_;
-};
-
-void CheckHost(const Settings& settings, Report& report) {
+void CheckHost(const Settings& settings, ParameterReport& report) {
   if (!settings.host.has_value()) {
     report.AddHidden("host", "must be set");
     return;
@@ -92,12 +42,12 @@ void CheckHost(const Settings& settings, Report& report) {
   }
 }
 
-void CheckKeepalive(int seconds, Report& report) {
+void CheckKeepalive(int seconds, ParameterReport& report) {
   if (seconds == 0 || (5 <= seconds && seconds <= 65535)) return;
   report.Add("keepalive", seconds, "must be 0 or from 5 to 65535");
 }
 
-void CheckIdentity(const Settings& settings, Report& report) {
+void CheckIdentity(const Settings& settings, ParameterReport& report) {
   if (settings.id.has_value()) {
     if (settings.id->empty()) {
       report.Add("id", *settings.id,
@@ -125,7 +75,7 @@ void CheckIdentity(const Settings& settings, Report& report) {
   }
 }
 
-void CheckWill(const WillSettings& will, Report& report) {
+void CheckWill(const WillSettings& will, ParameterReport& report) {
   if (will.topic.has_value()) {
     report.Check("will_topic", *will.topic, ValidateTopicName(*will.topic));
     if (!will.payload.has_value()) {
@@ -173,7 +123,7 @@ absl::Status ValidateAlpn(absl::string_view protocol) {
       absl::StrCat("must be from 1 to ", kMaxAlpnBytes, " bytes"));
 }
 
-void CheckTls(const TlsSettings& tls, Report& report) {
+void CheckTls(const TlsSettings& tls, ParameterReport& report) {
   // Without a CA the parameters would go unnoticed, and so would that nothing
   // is encrypted. verify_certificate alone promises no encryption.
   const auto check_needs_ca = [&](absl::string_view parameter,
@@ -239,16 +189,19 @@ void CheckTls(const TlsSettings& tls, Report& report) {
   }
 }
 
-void CheckQueue(const QueueSettings& queue, Report& report) {
+void CheckQueue(const QueueSettings& queue, ParameterReport& report) {
   report.CheckRange("queue_max_messages", queue.max_messages, 1, 100000000);
-  report.CheckRange("queue_max_bytes", queue.max_bytes, 1024, kUnlimited);
+  report.CheckRange("queue_max_bytes", queue.max_bytes, 1024,
+                    ParameterReport::kUnlimited);
   if (queue.policy != "reject" && queue.policy != "drop_oldest") {
     report.Add("queue_policy", queue.policy, "must be reject or drop_oldest");
   }
-  report.CheckRange("queue_ttl", queue.ttl_seconds, 0, kUnlimited);
+  report.CheckRange("queue_ttl", queue.ttl_seconds, 0,
+                    ParameterReport::kUnlimited);
 }
 
-void CheckReconnect(const ReconnectSettings& reconnect, Report& report) {
+void CheckReconnect(const ReconnectSettings& reconnect,
+                    ParameterReport& report) {
   constexpr int kMaxSeconds = 86400;
   const int delay = reconnect.delay_seconds;
   const int delay_max = reconnect.delay_max_seconds;
@@ -264,7 +217,7 @@ void CheckReconnect(const ReconnectSettings& reconnect, Report& report) {
 }  // namespace
 
 std::vector<std::string> FindProblems(const Settings& settings) {
-  Report report;
+  ParameterReport report;
   CheckHost(settings, report);
   report.CheckRange("port", settings.port, 1, 65535);
   CheckKeepalive(settings.keepalive_seconds, report);

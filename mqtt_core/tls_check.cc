@@ -18,7 +18,6 @@
 #include <memory>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -69,36 +68,6 @@ absl::Status Problem(absl::string_view text) {
   return absl::InvalidArgumentError(text);
 }
 
-absl::StatusOr<std::string> ReadRegularFile(const std::string& path) {
-  // O_NONBLOCK is for a FIFO that nobody writes to.
-  const int fd =
-      open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot be opened");
-  const absl::Cleanup closer = [fd] { close(fd); };
-  struct stat status;
-  if (fstat(fd, &status) != 0) {
-    return absl::ErrnoToStatus(errno, "cannot be read");
-  }
-  if (!S_ISREG(status.st_mode)) return Problem("is not a regular file");
-
-  // One byte more than is allowed, to notice it.
-  std::string content(std::min<size_t>(status.st_size, kMaxPemFileBytes + 1),
-                      '\0');
-  size_t size = 0;
-  while (size < content.size()) {
-    const ssize_t count = read(fd, &content[size], content.size() - size);
-    if (count < 0) return absl::ErrnoToStatus(errno, "cannot be read");
-    if (count == 0) break;
-    size += count;
-  }
-  content.resize(size);
-  if (content.empty()) return Problem("is empty");
-  if (content.size() > kMaxPemFileBytes) {
-    return Problem(absl::StrCat("is larger than ", kMaxPemFileBytes, " bytes"));
-  }
-  return content;
-}
-
 // `content` must outlive the result.
 Bio ReaderOf(const std::string& content) {
   return Bio(BIO_new_mem_buf(content.data(), static_cast<int>(content.size())));
@@ -133,7 +102,7 @@ absl::StatusOr<Certificate> ReadFirstCertificate(BIO* reader) {
 }
 
 absl::StatusOr<Certificate> LoadCertificate(const std::string& path) {
-  const absl::StatusOr<std::string> content = ReadRegularFile(path);
+  const absl::StatusOr<std::string> content = ReadPemFile(path);
   if (!content.ok()) return content.status();
   return ReadFirstCertificate(ReaderOf(*content).get());
 }
@@ -157,7 +126,7 @@ absl::Status ExplainUnreadableKey(const std::string& content) {
 }
 
 absl::StatusOr<PrivateKey> LoadPrivateKey(const std::string& path) {
-  const absl::StatusOr<std::string> content = ReadRegularFile(path);
+  const absl::StatusOr<std::string> content = ReadPemFile(path);
   if (!content.ok()) return content.status();
   const OpenSslErrors errors;
   bool asked = false;
@@ -193,8 +162,38 @@ absl::StatusOr<Context> NewContext() {
 
 }  // namespace
 
+absl::StatusOr<std::string> ReadPemFile(const std::string& path) {
+  // O_NONBLOCK is for a FIFO that nobody writes to.
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot be opened");
+  const absl::Cleanup closer = [fd] { close(fd); };
+  struct stat status;
+  if (fstat(fd, &status) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot be read");
+  }
+  if (!S_ISREG(status.st_mode)) return Problem("is not a regular file");
+
+  // One byte more than is allowed, to notice it.
+  std::string content(std::min<size_t>(status.st_size, kMaxPemFileBytes + 1),
+                      '\0');
+  size_t size = 0;
+  while (size < content.size()) {
+    const ssize_t count = read(fd, &content[size], content.size() - size);
+    if (count < 0) return absl::ErrnoToStatus(errno, "cannot be read");
+    if (count == 0) break;
+    size += count;
+  }
+  content.resize(size);
+  if (content.empty()) return Problem("is empty");
+  if (content.size() > kMaxPemFileBytes) {
+    return Problem(absl::StrCat("is larger than ", kMaxPemFileBytes, " bytes"));
+  }
+  return content;
+}
+
 absl::Status CheckCaFile(const std::string& path) {
-  const absl::StatusOr<std::string> content = ReadRegularFile(path);
+  const absl::StatusOr<std::string> content = ReadPemFile(path);
   if (!content.ok()) return content.status();
   const OpenSslErrors errors;
   bool asked = false;
@@ -244,7 +243,7 @@ absl::Status CheckCipherList(const std::string& cipher_list) {
 
 absl::Status CheckCertificate(const std::string& path,
                               const std::string& cipher_list) {
-  const absl::StatusOr<std::string> content = ReadRegularFile(path);
+  const absl::StatusOr<std::string> content = ReadPemFile(path);
   if (!content.ok()) return content.status();
   const Bio reader = ReaderOf(*content);
   absl::StatusOr<Certificate> certificate = ReadFirstCertificate(reader.get());

@@ -16,12 +16,16 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace kamailio_mqtt {
 
 // Larger files are refused. The CA certificates of all the world are a
 // quarter of a megabyte.
 inline constexpr size_t kMaxPemFileBytes = 4 << 20;
+
+// The content of a regular file of at most kMaxPemFileBytes, not empty.
+absl::StatusOr<std::string> ReadPemFile(const std::string& path);
 
 // OK when `path` is a PEM file with at least one certificate.
 absl::Status CheckCaFile(const std::string& path);
@@ -35,9 +39,9 @@ absl::Status CheckCaDirectory(const std::string& path, bool verifies);
 // It is for TLS 1.2 and older; those of TLS 1.3 can't be chosen.
 absl::Status CheckCipherList(const std::string& cipher_list);
 
-// OK when `path` is a PEM file with the client's certificate and, after it,
-// those of the CAs in between, if any. `cipher_list`, empty for the default,
-// may set the security level that they have to meet.
+// OK when `path` is a PEM file with our own certificate and, after it, those of
+// the CAs in between, if any. `cipher_list`, empty for the default, may set the
+// security level that they have to meet.
 absl::Status CheckCertificate(const std::string& path,
                               const std::string& cipher_list);
 
