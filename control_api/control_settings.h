@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// What the module parameters of the control service say.
+// docs/admin_guide.md describes each.
+#ifndef CONTROL_API_CONTROL_SETTINGS_H_
+#define CONTROL_API_CONTROL_SETTINGS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+
+namespace kamailio_mqtt {
+
+// As the person wrote them: anything may be wrong until FindControlProblems()
+// says otherwise. Each parameter has the prefix control_.
+struct ControlSettings {
+  // Empty: there is no control service, and the rest is not used. See
+  // ControlAddress.
+  std::string address;
+  // Of the Unix socket. Unset: those that Kamailio runs as. The user, and the
+  // members of the group, may call.
+  int mode = 0600;
+  absl::optional<std::string> user;
+  absl::optional<std::string> group;
+  // All of them, or none.
+  absl::optional<std::string> tls_certificate;
+  absl::optional<std::string> tls_private_key;
+  absl::optional<std::string> tls_ca;
+
+  bool tls_enabled() const { return tls_certificate.has_value(); }
+};
+
+// As FindProblems() of mqtt_core/settings.h.
+std::vector<std::string> FindControlProblems(const ControlSettings& settings);
+
+// What the TLS parameters name, in PEM.
+struct ControlTlsFiles {
+  std::string certificate;
+  std::string private_key;
+  std::string ca;
+};
+
+// For settings without a problem and with TLS. Called while Kamailio still has
+// the privileges it was started with: the key may be readable by root alone.
+absl::StatusOr<ControlTlsFiles> ReadControlTlsFiles(
+    const ControlSettings& settings);
+
+}  // namespace kamailio_mqtt
+
+#endif  // CONTROL_API_CONTROL_SETTINGS_H_
