@@ -132,6 +132,13 @@ void MosquittoClient::DisconnectForGood() {
   Disconnect();
 }
 
+// A new handle makes the broker forget the session, too.
+void MosquittoClient::DropSession() {
+  assert(state_ == State::kIdle);
+  TakeBackLent();
+  remains_.handle.reset();
+}
+
 void MosquittoClient::Abort(DisconnectReason reason) {
   if (state_ == State::kIdle) return;
   if (state_ == State::kEnding && !next_purpose_.has_value()) return;

@@ -60,6 +60,7 @@ class MosquittoClient final : public MqttClient {
   void Connect() override;
   void Disconnect() override;
   void DisconnectForGood() override;
+  void DropSession() override;
   void Abort(DisconnectReason reason) override;
   absl::StatusOr<PacketId> Publish(const Message& message) override;
   absl::StatusOr<PacketId> Subscribe(const std::string& filter,

@@ -274,6 +274,21 @@ TEST_F(MosquittoClientSessionTest, RemovingForGoodCanBeCutShort) {
   EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kRequested);
 }
 
+TEST_F(MosquittoClientSessionTest, ADroppedSessionIsRemoved) {
+  ConnectAndWait({Answer::kNewSession});
+  ASSERT_TRUE(peer().client.Publish({"t", "x", Qos::kExactlyOnce}).ok());
+  WaitFor(kPublishQos2);
+  CutAndWait();
+  const int lost_sessions = listener().lost_sessions;
+  peer().client.DropSession();
+  ConnectAndWait(
+      {Answer::kOldSession, Answer::kNewSession, Answer::kNewSession});
+  EXPECT_THAT(connects_, ElementsAre(kWill, kCleanSession, kWill));
+  EXPECT_GT(listener().lost_sessions, lost_sessions);
+  EXPECT_EQ(*peer().client.Publish({"t", "x", Qos::kExactlyOnce}), 1);
+  WaitFor(kPublishQos2);
+}
+
 TEST_F(MosquittoClientSessionTest, ASubscriptionOfQos2EndsTheKeeping) {
   ConnectAndWait({Answer::kNewSession});
   ASSERT_TRUE(peer().client.Subscribe("t", Qos::kExactlyOnce).ok());

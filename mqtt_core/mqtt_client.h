@@ -97,6 +97,10 @@ class MqttClient {
   // session, which takes another connection to it. OnDisconnected() follows
   // that, with kRequested even where it fails or Abort() cuts it short.
   virtual void DisconnectForGood() = 0;
+  // Gives up what is in flight: the next connection begins a session that knows
+  // nothing of it. OnSessionLost() follows. Only when no connection and no
+  // attempt is there.
+  virtual void DropSession() = 0;
   // Closes the TCP connection without DISCONNECT, or ends the attempt.
   virtual void Abort(DisconnectReason reason) = 0;
 

@@ -15,6 +15,8 @@ QosCounter Statistics::*DropCounter(PublishOutcome outcome) {
       return &Statistics::dropped_ttl;
     case PublishOutcome::kDroppedOldest:
       return &Statistics::dropped_oldest;
+    case PublishOutcome::kDroppedRefused:
+      return &Statistics::dropped_refused;
     case PublishOutcome::kDroppedShutdown:
       return &Statistics::dropped_shutdown;
     case PublishOutcome::kWithdrawn:
@@ -106,6 +108,20 @@ bool Outbox::Withdraw(uint64_t id) {
   if (found == withdrawable_.end()) return false;
   Drop(found->second, PublishOutcome::kWithdrawn);
   return true;
+}
+
+void Outbox::DropRefused() { DropFront(PublishOutcome::kDroppedRefused); }
+
+Outbox::Unconfirmed Outbox::unconfirmed() const {
+  Unconfirmed unconfirmed;
+  for (const Entry& entry : in_flight_) {
+    if (entry.message.qos == Qos::kAtMostOnce) continue;
+    if (unconfirmed.count == 0 || entry.id < unconfirmed.oldest) {
+      unconfirmed.oldest = entry.id;
+    }
+    ++unconfirmed.count;
+  }
+  return unconfirmed;
 }
 
 bool Outbox::Confirm(PacketId packet_id) {

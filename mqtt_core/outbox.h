@@ -88,6 +88,15 @@ class Outbox {
   void MarkSubmitted(PacketId packet_id);
   // What Next() returned can never be sent.
   void DropNext();
+  // The broker refuses what Next() returned: it closes the connection for it.
+  void DropRefused();
+
+  // What is in flight at QoS 1 and 2.
+  struct Unconfirmed {
+    size_t count = 0;
+    uint64_t oldest = 0;  // tells messages apart
+  };
+  Unconfirmed unconfirmed() const;
 
   // Confirms a message in flight; false when there is none of that identifier.
   bool Confirm(PacketId packet_id);

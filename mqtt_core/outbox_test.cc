@@ -371,6 +371,29 @@ TEST_F(OutboxTest, WithoutAConnectionWhatIsInFlightDoesNotExpire) {
   EXPECT_EQ(outbox().DropExpired(clock_.Now()), 1);
 }
 
+TEST_F(OutboxTest, KnowsWhatIsUnconfirmed) {
+  EXPECT_EQ(outbox().unconfirmed().count, 0u);
+  for (const Qos qos : {kQos0, kQos2, kQos1}) Push("a", qos);
+  EXPECT_EQ(outbox().unconfirmed().count, 0u);
+  SubmitAll();
+  EXPECT_EQ(outbox().unconfirmed().count, 2u);
+  const int64_t oldest = outbox().unconfirmed().oldest;
+  outbox().OnConnectionClosed(false);
+  SubmitAll(10);
+  EXPECT_EQ(outbox().unconfirmed().oldest, oldest);
+  outbox().Confirm(2);
+  EXPECT_EQ(outbox().unconfirmed().count, 1u);
+  EXPECT_GT(outbox().unconfirmed().oldest, oldest);
+}
+
+TEST_F(OutboxTest, DropsWhatIsRefused) {
+  Push("a", kQos1);
+  Push("b");
+  outbox().DropRefused();
+  EXPECT_EQ(statistics_.dropped_refused.Get(kQos1), 1);
+  EXPECT_THAT(SubmitAll(), ElementsAre("b"));
+}
+
 TEST_F(OutboxTest, DropsWhatCannotBeSent) {
   Push("a", kQos2);
   Push("b");

@@ -43,6 +43,13 @@ Duration ReconnectPolicy::OnDisconnected(DisconnectKind kind, TimePoint now) {
                                               random_());
 }
 
+Duration ReconnectPolicy::OnTrialEnded() {
+  connected_ = false;
+  take_overs_ = 0;
+  take_over_delay_ = Duration::zero();
+  return delay_;
+}
+
 bool ReconnectPolicy::IsTakeOver(DisconnectKind kind, TimePoint now) const {
   return kind != DisconnectKind::kRequested &&
          now - connected_at_ < std::max(kStable, 3 * take_over_delay_);

@@ -38,6 +38,9 @@ class ReconnectPolicy {
   void OnConnected(TimePoint now);
   // An attempt failed or a connection ended: returns the time to wait.
   Duration OnDisconnected(DisconnectKind kind, TimePoint now);
+  // A connection was put at risk, and ended by that: returns `delay`. It is not
+  // one of a series.
+  Duration OnTrialEnded();
 
  private:
   bool IsTakeOver(DisconnectKind kind, TimePoint now) const;

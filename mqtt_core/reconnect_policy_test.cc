@@ -230,6 +230,18 @@ TEST_F(ReconnectPolicyTest, AStableConnectionEndsASeriesOfTakeOvers) {
   EXPECT_EQ(LoseConnection(milliseconds(10)), seconds(6));
 }
 
+TEST_F(ReconnectPolicyTest, ATrialWaitsForTheDelayAndEndsASeriesOfTakeOvers) {
+  UseDelay(seconds(3));
+  EXPECT_THAT(LoseConnections(3, seconds(1)),
+              ElementsAre(seconds(3), seconds(6), seconds(12)));
+  for (int i = 0; i < 3; ++i) {
+    policy_->OnConnected(clock_.Now());
+    EXPECT_EQ(policy_->OnTrialEnded(), seconds(3));
+  }
+  EXPECT_THAT(LoseConnections(2, seconds(1)),
+              ElementsAre(seconds(3), seconds(6)));
+}
+
 TEST_F(ReconnectPolicyTest, ARequestedDisconnectIsNoTakeOver) {
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(LoseConnection(milliseconds(10), DisconnectKind::kRequested),

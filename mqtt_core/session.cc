@@ -52,6 +52,7 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
       outbox_(options_.outbox, statistics_, observer_),
       loss_log_(loop_, log_),
       reconnect_timer_(loop_->CreateTimer([this] { Connect(); })),
+      quiet_timer_(loop_->CreateTimer([this] { Submit(); })),
       expiry_timer_(loop_->CreateTimer([this] {
         DropExpired();
         ContinueStop();
@@ -132,18 +133,20 @@ void Session::SubmitWaiting() {
   // The broker handles packets in order: messages that follow a SUBSCRIBE are
   // seen by that subscription.
   if (state_ != State::kConnected || disconnecting_ ||
-      !subscriptions_.PendingToSend(1).empty()) {
+      !subscriptions_.PendingToSend(1).empty() || quiet_timer_->IsRunning()) {
     return;
   }
   DropExpired();
   client_->BeginBatch();
   while (client_->WantsMore()) {
+    if (refusal_probe_.is_searching() && outbox_.in_flight() > 0) break;
     const Message* message = outbox_.Next();
     if (message == nullptr) break;
     const absl::StatusOr<MqttClient::PacketId> packet_id =
         client_->Publish(*message);
     if (packet_id.ok()) {
       outbox_.MarkSubmitted(*packet_id);
+      refusal_probe_.OnSubmitted(clock_->Now());
     } else if (absl::IsInvalidArgument(packet_id.status())) {
       outbox_.DropNext();
       loss_log_.Add(Loss::kInvalid, 1);
@@ -323,6 +326,8 @@ void Session::OnConnected() {
   failed_attempts_ = 0;
   last_failure_.clear();
   reconnect_policy_.OnConnected(clock_->Now());
+  const Duration quiet = refusal_probe_.OnConnected(clock_->Now());
+  if (quiet > Duration::zero()) quiet_timer_->Start(quiet);
   statistics_->connects.Add();
   statistics_->connected.Set(1);
   log_->Notice(absl::StrCat("connected to ", options_.broker));
@@ -348,6 +353,8 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   last_disconnect_reason_ = text;
   last_disconnect_ = clock_->Now();
   statistics_->connected.Set(0);
+  quiet_timer_->Stop();
+  NoteUnconfirmed();
   loss_log_.Add(Loss::kPossiblyLost, outbox_.OnConnectionClosed(cleanly));
   if (was_connected && !options_.resubscribe) ForgetSubscriptions();
   subscriptions_.OnConnectionLost();
@@ -360,7 +367,8 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
     return;
   }
 
-  Duration delay = reconnect_policy_.OnDisconnected(reason.kind, clock_->Now());
+  Duration delay = JudgeDisconnect(reason.kind);
+  unconfirmed_.reset();
   if (requested.has_value()) delay = Duration::zero();
   ConnectAfter(delay);
   DropExpired();
@@ -386,7 +394,44 @@ void Session::ForgetSubscriptions() {
   subscriptions_.Clear();
 }
 
+void Session::NoteUnconfirmed() {
+  if (state_ == State::kConnected && !unconfirmed_.has_value()) {
+    unconfirmed_ = outbox_.unconfirmed();
+  }
+}
+
+Duration Session::JudgeDisconnect(DisconnectKind kind) {
+  using Verdict = RefusalProbe::Verdict;
+  const TimePoint now = clock_->Now();
+  Verdict verdict = Verdict::kNothing;
+  if (unconfirmed_.has_value()) {
+    verdict = refusal_probe_.OnDisconnected(kind, now, *unconfirmed_);
+  }
+  if (verdict == Verdict::kNothing) {
+    return reconnect_policy_.OnDisconnected(kind, now);
+  }
+  client_->DropSession();
+  OnSessionLost();
+  if (verdict == Verdict::kSearching) {
+    log_->Info(
+        "the broker may close the connection for one of the messages in "
+        "flight: sending them one at a time");
+    return reconnect_policy_.OnDisconnected(kind, now);
+  }
+  if (verdict == Verdict::kRefused) DropRefused();
+  return reconnect_policy_.OnTrialEnded();
+}
+
+void Session::DropRefused() {
+  const Message& message = *outbox_.Next();
+  log_->Warning(absl::StrCat(
+      "dropped a publish to ", Quote(message.topic),
+      ": the broker has closed the connection for each attempt to send it"));
+  outbox_.DropRefused();
+}
+
 void Session::OnSessionLost() {
+  NoteUnconfirmed();
   outbox_.OnSessionLost();
   has_session_ = false;
   unwanted_.clear();
@@ -407,7 +452,10 @@ void Session::LogAttemptFailure(const DisconnectReason& reason,
 }
 
 void Session::OnPublished(MqttClient::PacketId packet_id) {
+  const bool is_tried =
+      refusal_probe_.is_searching() && outbox_.unconfirmed().count > 0;
   outbox_.Confirm(packet_id);
+  if (is_tried) refusal_probe_.OnConfirmed();
   if (outbox_.waiting() > 0 && outbox_.IsWindowHalfEmpty()) SubmitWaiting();
   ContinueStop();
 }

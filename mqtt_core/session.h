@@ -33,6 +33,7 @@
 #include "mqtt_core/mqtt_client.h"
 #include "mqtt_core/outbox.h"
 #include "mqtt_core/reconnect_policy.h"
+#include "mqtt_core/refusal_probe.h"
 #include "mqtt_core/statistics.h"
 #include "mqtt_core/subscription_table.h"
 
@@ -135,6 +136,10 @@ class Session final : private MqttClient::Listener {
   void ReportRefused(const Subscription& subscription);
   void ForgetSubscriptions();
   void SubmitWaiting();
+  void NoteUnconfirmed();
+  // Returns how long to wait before the next attempt.
+  Duration JudgeDisconnect(DisconnectKind kind);
+  void DropRefused();
   void DropExpired();
   void DropForShutdown();
   void LogAttemptFailure(const DisconnectReason& reason, Duration delay);
@@ -166,8 +171,12 @@ class Session final : private MqttClient::Listener {
   bool has_session_ = false;
   std::set<std::string> unwanted_;
   absl::flat_hash_map<MqttClient::PacketId, std::string> unsubscribing_;
+  RefusalProbe refusal_probe_;
+  // When the connection ended; before a session that was lost with it.
+  absl::optional<Outbox::Unconfirmed> unconfirmed_;
   LossLog loss_log_;
   const std::unique_ptr<Timer> reconnect_timer_;
+  const std::unique_ptr<Timer> quiet_timer_;  // publish nothing while it runs
   const std::unique_ptr<Timer> expiry_timer_;
   absl::optional<TimePoint> next_attempt_;
   std::string last_failure_;  // logged; the same again is not worth a line

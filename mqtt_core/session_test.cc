@@ -982,6 +982,139 @@ TEST_F(SessionKeptTest, ThousandsAreUnsubscribedAsTheBrokerAnswers) {
   EXPECT_EQ(client_.unsubscriptions().size(), size_t{kFilters});
 }
 
+// With a broker that closes the connection for one message.
+class SessionRefusalTest : public SessionTest,
+                           public ::testing::WithParamInterface<bool> {
+ protected:
+  SessionRefusalTest() { client_.SetKeepsSession(GetParam()); }
+
+  // Two connections that break with all of them in flight.
+  void BeginSearch(const std::vector<std::string>& topics) {
+    Connect();
+    for (const std::string& topic : topics) Publish(topic, kQos2);
+    Lose();
+    Reconnect();
+    Lose();
+    EXPECT_THAT(log_.lines(LogLevel::kInfo),
+                ElementsAre(HasSubstr("one at a time")));
+  }
+
+  // A connection until its time of quiet is over.
+  void ReconnectAndWait() {
+    Reconnect();
+    EXPECT_THAT(Published(), IsEmpty());
+    loop_.Advance(seconds(2));
+  }
+};
+
+TEST_P(SessionRefusalTest, TheMessageIsDroppedAndTheOthersLeave) {
+  BeginSearch({"bad", "good", "better"});
+  const TimePoint begin = clock_.Now();
+  for (int i = 0; i < 3; ++i) {
+    ReconnectAndWait();
+    EXPECT_THAT(Published(), ElementsAre("bad"));
+    EXPECT_THAT(Warnings(), Each(Not(HasSubstr("dropped"))));
+    Lose();
+  }
+  EXPECT_EQ(statistics_.dropped_refused.Get(kQos2), 1);
+  EXPECT_THAT(Warnings(), Contains(HasSubstr("dropped a publish to \"bad\"")));
+  EXPECT_LT(clock_.Now() - begin, 7 * reconnect_delay_);
+
+  ReconnectAndWait();
+  EXPECT_THAT(Published(), ElementsAre("good"));
+  client_.AcknowledgeNext();
+  EXPECT_THAT(Published(), ElementsAre("good", "better"));
+  client_.AcknowledgeNext();
+  EXPECT_EQ(statistics_.acknowledged.Get(kQos2), 2);
+  // All that were in flight were tried.
+  for (const char* topic : {"d", "e"}) Publish(topic);
+  EXPECT_EQ(session().outbox().in_flight(), 2u);
+}
+
+TEST_P(SessionRefusalTest, OlderMessagesLeaveFirst) {
+  BeginSearch({"good", "bad", "better"});
+  ReconnectAndWait();
+  client_.AcknowledgeNext();
+  EXPECT_THAT(Published(), ElementsAre("good", "bad"));
+  Lose();
+  for (int i = 0; i < 2; ++i) {
+    ReconnectAndWait();
+    EXPECT_THAT(Published(), ElementsAre("bad"));
+    Lose();
+  }
+  EXPECT_EQ(statistics_.dropped_refused.Total(), 1);
+  ReconnectAndWait();
+  EXPECT_THAT(Published(), ElementsAre("better"));
+}
+
+TEST_P(SessionRefusalTest, QosZeroCountsAsNothingTried) {
+  BeginSearch({"bad", "good"});
+  Publish("zero", kQos0);
+  for (int i = 0; i < 3; ++i) {
+    ReconnectAndWait();
+    Lose();
+  }
+  ReconnectAndWait();
+  client_.AcknowledgeAll();
+  EXPECT_EQ(statistics_.written.Total(), 1);
+  EXPECT_EQ(statistics_.acknowledged.Total(), 1);
+  EXPECT_EQ(statistics_.dropped_refused.Total(), 1);
+}
+
+// Nothing is in flight when the other client takes the session over.
+TEST_P(SessionRefusalTest, TakeOversDropNothing) {
+  Connect();
+  Publish("a");
+  for (int i = 0; i < 30; ++i) {
+    Lose();
+    Reconnect();
+  }
+  EXPECT_EQ(statistics_.dropped_refused.Total(), 0);
+  EXPECT_EQ(statistics_.queued.Total(), 1);
+  EXPECT_GT(clock_.Now().time_since_epoch(), seconds(20 * 60));
+}
+
+TEST_P(SessionRefusalTest, ABreakWhileItIsQuietEndsTheSearch) {
+  BeginSearch({"a", "b"});
+  for (int i = 0; i < 2; ++i) {
+    ReconnectAndWait();
+    Lose();
+  }
+  Reconnect();
+  Lose();
+  Reconnect();
+  EXPECT_THAT(Published(), ElementsAre("a", "b"));
+}
+
+TEST_P(SessionRefusalTest, TheBrokerForgetsOnlyForTheSearch) {
+  Connect();
+  Publish("a");
+  Lose();
+  EXPECT_EQ(client_.drop_session_calls(), 0);
+  Reconnect();
+  Lose();
+  EXPECT_EQ(client_.drop_session_calls(), 1);
+  ReconnectAndWait();
+  client_.AcknowledgeAll();
+  Publish("b");
+  Lose();
+  EXPECT_EQ(client_.drop_session_calls(), 1);
+}
+
+TEST_P(SessionRefusalTest, AStopInTheSearchCountsWhatIsLeft) {
+  BeginSearch({"a", "b"});
+  ReconnectAndWait();
+  Stop(seconds(3));
+  loop_.Advance(seconds(3));
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_EQ(statistics_.dropped_shutdown.Total(), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Broker, SessionRefusalTest, ::testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "KeepsSessions" : "Forgets";
+                         });
+
 TEST_F(SessionTest, UnsubscribingFromSomethingUnknownIsSaid) {
   Connect();
   session().Unsubscribe("un\nknown");

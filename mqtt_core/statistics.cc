@@ -31,6 +31,9 @@ constexpr QosField kQosFields[] = {
      "publishes dropped: the oldest of a full queue"},
     {"dropped_invalid", &Statistics::dropped_invalid,
      "publishes dropped: refused by the protocol library"},
+    {"dropped_refused", &Statistics::dropped_refused,
+     "publishes dropped: the broker closed the connection for each attempt to "
+     "send them"},
     {"dropped_shutdown", &Statistics::dropped_shutdown,
      "publishes dropped: left when drain_timeout had passed"},
     {"withdrawn", &Statistics::withdrawn,

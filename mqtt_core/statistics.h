@@ -69,6 +69,7 @@ struct Statistics {
   QosCounter dropped_ttl;
   QosCounter dropped_oldest;
   QosCounter dropped_invalid;
+  QosCounter dropped_refused;
   QosCounter dropped_shutdown;
   QosCounter withdrawn;  // taken back by the control call that published it
   // Taken out of `written` when the connection breaks: QoS 0 messages of

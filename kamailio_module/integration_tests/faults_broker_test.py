@@ -8,7 +8,11 @@ import re
 
 import pytest
 
-from kamailio_module.integration_tests.scene import CLIENT_ID
+from kamailio_module.integration_tests.scene import (
+    CLIENT_ID,
+    Listening,
+    at,
+)
 from kamailio_module.integration_tests.traffic import (
     NUMBERS,
     Traffic,
@@ -17,7 +21,13 @@ from kamailio_module.integration_tests.traffic import (
 )
 from tools.harness.delivered import Delivered, duplicates
 from tools.harness.environment import Environment
-from tools.harness.ledger import EVERY_QOS, Ledger
+from tools.harness.fake_broker import FakeBroker, close_for
+from tools.harness.kamailio import (
+    Kamailio,
+    KamailioConfiguration,
+    Parameter,
+)
+from tools.harness.ledger import EVERY_QOS, Ledger, total
 from tools.harness.process import resident_memory
 from tools.harness.tcp_proxy import TcpProxy
 
@@ -224,3 +234,86 @@ def test_a_broker_that_hangs_loses_and_doubles_nothing_of_qos_2(
     delivered = Delivered(broker).numbers
     assert not duplicates(delivered)
     assert set(delivered) == set(traffic.accepted())
+
+
+def publish_also_what_is_refused(
+    environment: Environment, broker: Listening, **parameters: Parameter
+) -> Kamailio:
+    """A Kamailio whose request route publishes to a topic that the broker
+    refuses, and to others; once it has done so and delivered what it can."""
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker, reconnect_delay=1, **parameters),
+            request_route="""
+                mqtt_publish("out/0", "x", 2);
+                mqtt_publish("forbidden/1", "secret", 2);
+                mqtt_publish("out/1", "y", 1);
+                mqtt_publish("out/2", "z", 2);""",
+        )
+    )
+    kamailio.start()
+    ledger = Ledger(kamailio)
+    ledger.wait_connected()
+    environment.sip_client(kamailio).request()
+    ledger.wait("the messages", lambda: ledger["accepted"] == 4)
+    ledger.wait_delivered()
+    ledger.wait_connected()
+    return kamailio
+
+
+def check_one_refused(kamailio: Kamailio) -> None:
+    counters = Ledger(kamailio).read()
+    assert counters["dropped_refused_qos2"] == 1
+    assert total(counters, "acknowledged") == 3
+    # The first time, two for the search to begin, three for it to end.
+    assert counters["disconnects"] <= 6
+    assert kamailio.log().count('dropped a publish to "forbidden/1"') == 1
+    assert "secret" not in kamailio.log()
+
+
+@pytest.mark.parametrize("resubscribe", [0, 1])
+def test_a_publish_for_which_the_broker_closes_the_connection(
+    environment: Environment, resubscribe: int
+) -> None:
+    broker = environment.own(FakeBroker(close_for("forbidden/1")))
+    kamailio = publish_also_what_is_refused(
+        environment, broker, resubscribe=resubscribe
+    )
+    check_one_refused(kamailio)
+    sent = [
+        publish.topic
+        for publish in broker.publishes()
+        if publish.topic != "forbidden/1"
+    ]
+    assert set(sent) == {"out/0", "out/1", "out/2"}
+    if resubscribe:
+        assert not duplicates(sent)
+
+
+def test_a_publish_that_mosquitto_denies(environment: Environment) -> None:
+    broker = environment.broker(acl="topic readwrite out/#\n")
+    subscriber = environment.mqtt_client(broker)
+    subscriber.subscribe("out/#")
+    kamailio = publish_also_what_is_refused(
+        environment, broker, resubscribe=0
+    )
+    check_one_refused(kamailio)
+    arrived = {subscriber.wait_message().topic for _ in range(3)}
+    assert arrived == {"out/0", "out/1", "out/2"}
+
+
+# It acknowledges what it drops, as soon as the client asks a second time.
+def test_a_publish_that_mosquitto_denies_in_a_kept_session(
+    environment: Environment,
+) -> None:
+    broker = environment.broker(acl="topic readwrite out/#\n")
+    subscriber = environment.mqtt_client(broker)
+    subscriber.subscribe("out/#")
+    kamailio = publish_also_what_is_refused(environment, broker)
+    counters = Ledger(kamailio).read()
+    assert (
+        total(counters, "dropped_refused") + total(counters, "acknowledged")
+        == 4
+    )
+    arrived = [subscriber.wait_message().topic for _ in range(3)]
+    assert sorted(arrived) == ["out/0", "out/1", "out/2"]

@@ -42,6 +42,12 @@ void FakeMqttClient::Disconnect() {
 
 void FakeMqttClient::DisconnectForGood() { Disconnect(); }
 
+void FakeMqttClient::DropSession() {
+  EXPECT_EQ(state_, State::kIdle) << "DropSession() while not idle";
+  ++drop_session_calls_;
+  loop_->Post([this] { LoseSession(); });
+}
+
 void FakeMqttClient::Abort(DisconnectReason reason) {
   EXPECT_TRUE(loop_->IsInLoopThread());
   EXPECT_FALSE(in_batch_) << "Abort() in a batch";

@@ -45,6 +45,8 @@ class FakeMqttClient : public MqttClient {
   void Connect() override;
   void Disconnect() override;
   void DisconnectForGood() override;
+  // Posts the OnSessionLost() that it causes.
+  void DropSession() override;
   void Abort(DisconnectReason reason) override;
   absl::StatusOr<PacketId> Publish(const Message& message) override;
   absl::StatusOr<PacketId> Subscribe(const std::string& filter,
@@ -59,6 +61,7 @@ class FakeMqttClient : public MqttClient {
   // answered or not.
   State state() const { return state_; }
   int connect_calls() const { return connect_calls_; }
+  int drop_session_calls() const { return drop_session_calls_; }
   int disconnect_calls() const { return disconnect_calls_; }
   const std::vector<DisconnectReason>& aborts() const { return aborts_; }
   int batches() const { return batches_; }
@@ -112,6 +115,7 @@ class FakeMqttClient : public MqttClient {
 
   int connect_calls_ = 0;
   int disconnect_calls_ = 0;
+  int drop_session_calls_ = 0;
   int batches_ = 0;
   std::vector<DisconnectReason> aborts_;
   std::vector<Publication> publications_;

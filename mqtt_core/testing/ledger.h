@@ -28,6 +28,7 @@ inline void ExpectLedgerBalances(const Statistics& statistics) {
                   statistics.queued.Get(qos) + statistics.dropped_ttl.Get(qos) +
                   statistics.dropped_oldest.Get(qos) +
                   statistics.dropped_invalid.Get(qos) +
+                  statistics.dropped_refused.Get(qos) +
                   statistics.dropped_shutdown.Get(qos) +
                   statistics.withdrawn.Get(qos) +
                   statistics.possibly_lost.Get(qos));

@@ -121,6 +121,33 @@ def refuse_subscriptions(session: Session) -> None:
             session.answer(packet)
 
 
+def close_for(topic: str) -> Script:
+    """Keeps the session of a client that asks for it, and closes the connection
+    for every PUBLISH to a topic."""
+    has_session = False
+
+    def script(session: Session) -> None:
+        nonlocal has_session
+        packet = session.read()
+        assert packet is not None
+        keeps = not Connect.decode(packet).clean_session
+        session.send(
+            mqtt_packets.connack(session_present=keeps and has_session)
+        )
+        has_session = keeps
+        while (packet := session.read()) is not None:
+            if packet.type == PacketType.DISCONNECT:
+                return
+            if (
+                packet.type == PacketType.PUBLISH
+                and Publish.decode(packet).topic == topic
+            ):
+                return
+            session.answer(packet)
+
+    return script
+
+
 def send_after_connect(data: bytes) -> Script:
     """Sends bytes after the CONNACK, then serves on."""
 

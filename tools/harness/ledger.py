@@ -17,6 +17,7 @@ _DROPPED = (
     "dropped_ttl",
     "dropped_oldest",
     "dropped_invalid",
+    "dropped_refused",
     "dropped_shutdown",
     "withdrawn",
 )

@@ -139,8 +139,10 @@ def acknowledgement(kind: PacketType, packet_id: int) -> bytes:
     return encode(kind, struct.pack("!H", packet_id), flags)
 
 
-def connack(code: int = ConnectCode.ACCEPTED) -> bytes:
-    return encode(PacketType.CONNACK, bytes([0, code]))
+def connack(
+    code: int = ConnectCode.ACCEPTED, *, session_present: bool = False
+) -> bytes:
+    return encode(PacketType.CONNACK, bytes([session_present, code]))
 
 
 def suback(packet_id: int, codes: Sequence[int]) -> bytes:
