@@ -35,7 +35,7 @@ class InputAccount {
       static_cast<int64_t>(kMaxPayloadSize) + 1 + (64 << 20);
 
   // `tls`: the connection's bytes are counted encrypted. `balance`: of the
-  // connection before, where the library still holds what came on it.
+  // connection before, where the library goes on with what it holds.
   InputAccount(bool tls, int64_t limit, int64_t balance = 0)
       : tls_(tls), limit_(limit), balance_(balance) {}
 

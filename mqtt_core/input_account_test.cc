@@ -35,6 +35,16 @@ TEST(InputAccountTest, WhatIsNotDeliveredAddsUp) {
   EXPECT_TRUE(account.IsExceeded());
 }
 
+TEST(InputAccountTest, GoesOnWithWhatIsHeld) {
+  InputAccount first(/*tls=*/false, kLimit);
+  first.Settle(kLimit);
+  InputAccount second(/*tls=*/false, kLimit, first.balance());
+  second.Settle(0);
+  EXPECT_FALSE(second.IsExceeded());
+  second.Settle(1);
+  EXPECT_TRUE(second.IsExceeded());
+}
+
 TEST(InputAccountTest, ReceivedMayTurnOutToBeLess) {
   InputAccount account(/*tls=*/false, kLimit);
   account.Settle(kLimit + 1);

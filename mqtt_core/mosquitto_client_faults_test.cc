@@ -31,6 +31,7 @@ using ::testing::StartsWith;
 
 // Packets (MQTT 3.1.1 section 3).
 const std::string kConnackAccepted("\x20\x02\x00\x00", 4);
+const std::string kConnackResumed("\x20\x02\x01\x00", 4);
 constexpr absl::string_view kDisconnect("\xe0\x00", 2);
 
 std::string RemainingLength(size_t length) {
@@ -65,15 +66,22 @@ class MosquittoClientFaultsTest : public ClientTest {
  protected:
   Settings ServerSettings() const { return LocalSettings(server_.port()); }
 
+  // The server sends `answer` to the next CONNECT.
+  void AnswerConnect(const std::string& answer) {
+    server_.on_change = [this, answer, answered = false]() mutable {
+      if (answered || !server_.connected() || server_.received().empty()) {
+        return;
+      }
+      answered = true;
+      server_.Send(answer);
+    };
+  }
+
   // The client connects to the server, which sends `answer` to its CONNECT.
   std::unique_ptr<ListenedClient> ConnectAndAnswer(const Settings& settings,
                                                    const std::string& answer,
                                                    int64_t input_limit) {
-    server_.on_change = [this, answer, answered = false]() mutable {
-      if (answered || server_.received().empty()) return;
-      answered = true;
-      server_.Send(answer);
-    };
+    AnswerConnect(answer);
     auto peer = MakeClient(settings, input_limit);
     peer->client.Connect();
     return peer;
@@ -328,8 +336,9 @@ class MosquittoClientUnreleasedTest : public MosquittoClientFaultsTest {
              int times) {
     int sent = 0;
     size_t answered = server_.received().size();
+    const size_t disconnects = peer.listener.disconnects.size();
     peer.listener.on_event = [&] {
-      if (!peer.listener.disconnects.empty()) loop_.Stop();
+      if (peer.listener.disconnects.size() > disconnects) loop_.Stop();
     };
     server_.on_change = [&] {
       if (server_.received().size() < answered || server_.at_end()) return;
@@ -384,6 +393,27 @@ TEST_F(MosquittoClientUnreleasedTest, OnesSentAtOnceEndItToo) {
   std::thread sender([&] { server_.SendUntilClosed(part); });
   EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kProtocolError);
   sender.join();
+}
+
+TEST_F(MosquittoClientUnreleasedTest, OnesOfTheConnectionBeforeCount) {
+  constexpr int64_t kSize = 64 << 10;
+  constexpr int kTimes = 10;
+  static_assert(kTimes * kSize < kMiB && 2 * kTimes * kSize > kMiB);
+  Settings settings = ServerSettings();
+  settings.id = "keeps its session";
+  auto peer = ConnectAndAnswer(settings, kConnackAccepted, kMiB);
+  peer->listener.RunUntil([&] { return peer->listener.connects == 1; });
+  const std::string part = ExactlyOncePublish("\x01\x01", kSize);
+  EXPECT_EQ(Repeat(*peer, part, /*answers=*/1, kTimes), kTimes);
+  server_.Close();
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kLost);
+
+  AnswerConnect(kConnackResumed);
+  peer->client.Connect();
+  peer->listener.RunUntil([&] { return peer->listener.connects == 2; });
+  EXPECT_LT(Repeat(*peer, part, /*answers=*/1, kTimes), kTimes);
+  ASSERT_THAT(peer->listener.disconnects, SizeIs(2));
+  EXPECT_EQ(peer->listener.disconnects[1].kind, DisconnectKind::kProtocolError);
 }
 
 TEST_F(MosquittoClientUnreleasedTest, ReleasedMessagesAreNoMatter) {

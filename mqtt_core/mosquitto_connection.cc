@@ -123,7 +123,7 @@ MosquittoConnection::MosquittoConnection(const Settings& settings,
       resumes_(handle_ != nullptr),
       tls_context_(std::move(remains.tls_context)),
       input_(settings.tls.enabled(), options.input_limit,
-             remains.input_balance) {}
+             resumes_ ? remains.held_input : 0) {}
 
 MosquittoConnection::~MosquittoConnection() = default;
 
@@ -279,8 +279,7 @@ void MosquittoConnection::End(DisconnectReason reason) {
 }
 
 MosquittoConnection::Remains MosquittoConnection::TakeRemains() {
-  const int64_t balance = kept_handle_ == nullptr ? 0 : input_.balance();
-  return {std::move(kept_handle_), balance, std::move(tls_context_)};
+  return {std::move(kept_handle_), input_.balance(), std::move(tls_context_)};
 }
 
 int MosquittoConnection::descriptor() const {

@@ -76,14 +76,14 @@ class MosquittoConnection {
     // The library's half of a session that the broker keeps: what is in flight
     // at QoS 1 and 2. Null where there is none.
     Handle handle;
-    int64_t input_balance = 0;  // what the handle holds, see InputAccount
-    TlsContext tls_context;     // may be null
+    int64_t held_input = 0;  // by the handle, see InputAccount
+    TlsContext tls_context;  // may be null
   };
 
   struct Options {
     bool clean_session = true;
     bool with_will = true;
-    int64_t input_limit = InputAccount::kDefaultLimit;  // see InputAccount
+    int64_t input_limit = InputAccount::kDefaultLimit;
   };
 
   // `settings` are valid. With a handle in `remains`, which takes a session
@@ -117,7 +117,8 @@ class MosquittoConnection {
   int descriptor() const;
   bool IsTlsHandshaking() const;
   // Once it has ended. There is a handle if the session was not clean and a
-  // CONNACK 0 has come on this connection or on the one that it resumes.
+  // CONNACK 0 has come on this connection or on the one that it resumes; not
+  // where it holds too much.
   Remains TakeRemains();
   // "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS.
   std::string TlsDescription() const;
