@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -20,6 +21,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
+#include "control_api/control_plane.h"
+#include "control_api/control_settings.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/dispatcher.h"
 #include "mqtt_core/ev_loop.h"
@@ -34,6 +37,8 @@
 
 namespace kamailio_mqtt {
 namespace {
+
+constexpr char kModuleVersion[] = "0.1.0";
 
 // Takes what workers publish until the network thread has its turn; what waits
 // for longer is in the outbox. Also bounds a single message, to half of it.
@@ -94,6 +99,22 @@ Settings ToSettings(const mqtt_settings& from) {
   return to;
 }
 
+ControlSettings ToControlSettings(const mqtt_settings& from,
+                                  const mqtt_process& process) {
+  ControlSettings to;
+  to.address = from.control_address != nullptr
+                   ? from.control_address
+                   : absl::StrCat("unix:", process.runtime_dir,
+                                  "/kamailio_mqtt.sock");
+  to.mode = from.control_mode;
+  to.user = OptionalString(from.control_user);
+  to.group = OptionalString(from.control_group);
+  to.tls_certificate = OptionalString(from.control_tls_certificate);
+  to.tls_private_key = OptionalString(from.control_tls_private_key);
+  to.tls_ca = OptionalString(from.control_tls_ca);
+  return to;
+}
+
 OutboxOptions ToOutboxOptions(const QueueSettings& queue) {
   OutboxOptions options;
   options.max_messages = queue.max_messages;
@@ -104,9 +125,11 @@ OutboxOptions ToOutboxOptions(const QueueSettings& queue) {
   return options;
 }
 
-Dispatcher::Options ToDispatcherOptions(const Settings& settings) {
+Dispatcher::Options ToDispatcherOptions(const Settings& settings,
+                                        const std::string& client_id) {
   Dispatcher::Options options;
   options.session.broker = absl::StrCat(*settings.host, ":", settings.port);
+  options.session.client_id = client_id;
   options.session.resubscribe = settings.resubscribe == 1;
   options.session.outbox = ToOutboxOptions(settings.queue);
   options.drain_timeout = std::chrono::milliseconds(settings.drain_timeout_ms);
@@ -183,12 +206,14 @@ class Host final : public ScriptHost {
 // What the main process makes and the others inherit. Never destroyed: the
 // processes end in Kamailio's ways.
 struct Module {
-  Module(Settings module_settings, SharedState shared_state, int fd)
+  Module(Settings module_settings, SharedState shared_state, int fd,
+         std::unique_ptr<ControlPlane> control_plane)
       : settings(std::move(module_settings)),
         state(std::move(shared_state)),
         sender(ToOutboxOptions(settings.queue), &state, &clock),
         counters(ListCounters(state.statistics())),
-        stop_fd(fd) {}
+        stop_fd(fd),
+        control(std::move(control_plane)) {}
 
   const Settings settings;
   SharedState state;
@@ -196,13 +221,19 @@ struct Module {
   RequestSender sender;
   const std::vector<NamedCounter> counters;
   const int stop_fd;
+  // Null without a control service, and in processes that don't serve it.
+  std::unique_ptr<ControlPlane> control;
 };
 
 Module* module = nullptr;
 
-// Writes the problems of `settings` to `log`; returns whether there are none.
-bool Check(const Settings& settings, mqtt_log_f log) {
-  const std::vector<std::string> problems = FindProblems(settings);
+// Writes the problems of the settings to `log`; returns whether there are none.
+bool Check(const Settings& settings, const ControlSettings& control,
+           mqtt_log_f log) {
+  std::vector<std::string> problems = FindProblems(settings);
+  for (std::string& problem : FindControlProblems(control)) {
+    problems.push_back(std::move(problem));
+  }
   for (const std::string& problem : problems) {
     log(MQTT_LOG_ERROR, problem.c_str());
   }
@@ -260,15 +291,21 @@ void mqtt_default_settings(mqtt_settings* settings) {
   settings->reconnect_delay_max = defaults.reconnect.delay_max_seconds;
   settings->connect_timeout = defaults.connect_timeout_seconds;
   settings->drain_timeout = defaults.drain_timeout_ms;
+  settings->control_mode = ControlSettings().mode;
 }
 
-int mqtt_check(const mqtt_settings* settings, mqtt_log_f log) {
-  return Check(ToSettings(*settings), log) ? 0 : -1;
+int mqtt_check(const mqtt_settings* settings, const mqtt_process* process,
+               mqtt_log_f log) {
+  const ControlSettings control = ToControlSettings(*settings, *process);
+  return Check(ToSettings(*settings), control, log) ? 0 : -1;
 }
 
-int mqtt_init(const mqtt_settings* settings, mqtt_log_f log) {
+int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
+              mqtt_log_f log) {
   Settings checked = ToSettings(*settings);
-  if (!Check(checked, log)) return -1;
+  const ControlSettings checked_control =
+      ToControlSettings(*settings, *process);
+  if (!Check(checked, checked_control, log)) return -1;
   absl::StatusOr<SharedState> state = SharedState::Create(kRingCapacity);
   if (!state.ok()) {
     log(MQTT_LOG_ERROR, absl::StrCat("cannot make the shared memory: ",
@@ -282,9 +319,22 @@ int mqtt_init(const mqtt_settings* settings, mqtt_log_f log) {
         absl::StrCat("cannot make an eventfd: ", std::strerror(errno)).c_str());
     return -1;
   }
-  module = new Module(std::move(checked), *std::move(state), stop_fd);
+  std::unique_ptr<ControlPlane> control;
+  if (!checked_control.address.empty()) {
+    absl::StatusOr<std::unique_ptr<ControlPlane>> created =
+        ControlPlane::Create(checked_control, process->uid, process->gid);
+    if (!created.ok()) {
+      log(MQTT_LOG_ERROR, std::string(created.status().message()).c_str());
+      return -1;
+    }
+    control = *std::move(created);
+  }
+  module = new Module(std::move(checked), *std::move(state), stop_fd,
+                      std::move(control));
   return 0;
 }
+
+void mqtt_forked(void) { module->control.reset(); }
 
 mqtt_result mqtt_publish(mqtt_bytes topic, mqtt_bytes payload, int qos,
                          mqtt_bytes options, mqtt_refusal* refusal) {
@@ -325,11 +375,25 @@ int mqtt_dispatch(const mqtt_host* mqtt_host) {
   Host host(*mqtt_host);
   EvLoop loop;
   MosquittoClient client(&loop, &log, module->settings);
+  ControlPlane* const control = module->control.get();
   Dispatcher dispatcher(
-      ToDispatcherOptions(module->settings),
+      ToDispatcherOptions(module->settings, client.client_id()),
       MakeReconnectPolicy(module->settings.reconnect),
       {&module->state, &loop, &module->clock, &client, &log, &host,
-       module->stop_fd});
+       module->stop_fd, [control] {
+         if (control != nullptr) control->Stop();
+       }});
+  if (control != nullptr) {
+    const absl::Status serving =
+        control->Serve({dispatcher.control(), &log, &module->clock,
+                        &module->counters,
+                        {kModuleVersion, mqtt_host->kamailio_version,
+                         MosquittoClient::LibraryVersion()}});
+    if (!serving.ok()) {
+      log.Error(absl::StrCat("there is no control service: ",
+                             serving.message()));
+    }
+  }
   dispatcher.Run();
   return 0;
 }

@@ -53,6 +53,11 @@ class MosquittoClient final : public MqttClient {
   MosquittoClient(const MosquittoClient&) = delete;
   MosquittoClient& operator=(const MosquittoClient&) = delete;
 
+  // Of the protocol library, "2.0.11".
+  static std::string LibraryVersion() {
+    return MosquittoConnection::LibraryVersion();
+  }
+
   // The one from the settings, or a random one; the same for each connection.
   const std::string& client_id() const { return client_id_; }
 

@@ -127,6 +127,14 @@ MosquittoConnection::MosquittoConnection(const Settings& settings,
 
 MosquittoConnection::~MosquittoConnection() = default;
 
+std::string MosquittoConnection::LibraryVersion() {
+  int major = 0;
+  int minor = 0;
+  int revision = 0;
+  mosquitto_lib_version(&major, &minor, &revision);
+  return absl::StrCat(major, ".", minor, ".", revision);
+}
+
 absl::optional<DisconnectReason> MosquittoConnection::Resolve(
     const Settings& settings) {
   struct addrinfo hints = {};

@@ -97,6 +97,9 @@ class MosquittoConnection {
   MosquittoConnection(const MosquittoConnection&) = delete;
   MosquittoConnection& operator=(const MosquittoConnection&) = delete;
 
+  // Of libmosquitto, "2.0.11".
+  static std::string LibraryVersion();
+
   // Asks the name service for the host, and throws the answer away; says why if
   // there is none. Blocks, on any thread.
   static absl::optional<DisconnectReason> Resolve(const Settings& settings);
