@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from tools.harness.control_client import messages
+from tools.harness.control_stubs import messages
 from tools.harness.mqtt_client import Message
 from tools.harness.sipp import run_sipp
 from tools.harness.waiting import Timeout, wait_for

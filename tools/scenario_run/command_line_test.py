@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -99,7 +100,7 @@ class Command:
 
 
 @pytest.fixture(name="command")
-def _command(tmp_path: Path) -> Command:
+def _command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path)
     yield command
     command.close()

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tools.scenario_run import schema, values, yaml_values
+from tools.scenario_run.broker_kinds import NONE, PRIVATE
 from tools.scenario_run.errors import DocumentRefused, ValueRefused
 from tools.scenario_run.schema import key
 from tools.scenario_run.steps import KINDS, BrokerChange, Sipp, Step
-
-PRIVATE = "private"
-NONE = "none"
 
 LARGEST_FILE = 1024 * 1024  # Bytes.
 MOST_STEPS = 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.scenario_run import schema, values
+from tools.scenario_run.errors import ValueRefused
 from tools.scenario_run.steps import KINDS, Step
 
 PAGE = (
@@ -90,6 +91,6 @@ def test_every_outcome_is_documented() -> None:
         reader = schema.keys(KINDS[kind])[key].metadata["reader"]
         outcomes = re.findall(r"^\| `(\w+)`", table, re.MULTILINE)
         assert [reader(name, key) for name in outcomes] == outcomes
-        with pytest.raises(values.ValueRefused) as error:
+        with pytest.raises(ValueRefused) as error:
             reader("none", key)
         assert str(error.value).endswith(": " + ", ".join(outcomes))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.harness.control_client import messages
+from tools.harness.control_stubs import messages
 from tools.scenario_run.payloads import shown
 from tools.scenario_run.steps import (
     ExpectEvent,

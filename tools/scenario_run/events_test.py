@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.harness.control_client import messages
+from tools.harness.control_stubs import messages
 from tools.scenario_run import events
 from tools.scenario_run.steps import (
     ExpectEvent,

@@ -29,7 +29,7 @@ from tools.harness.control_stubs import messages, services
 from tools.harness.kamailio import mqtt_control_socket
 
 
-class _Service(services.MqttControlServicer):  # type: ignore[misc]
+class _Service(services.MqttControlServicer):
     def __init__(self, words: set[str]) -> None:
         self._words = words
         self._events: queue.Queue[Any] = queue.Queue()

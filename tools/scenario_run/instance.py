@@ -150,13 +150,8 @@ class Instance:
     def _make_broker(self) -> None:
         # It keeps what comes for the client while that is away, and over a
         # stop: what the client sees has no gaps.
-        directory = self._environment.new_directory("persistence")
         self._broker = self._environment.broker(
-            options=(
-                "persistence true",
-                f"persistence_location {directory}/",
-                "queue_qos0_messages true",
-            )
+            persistent=True, options=("queue_qos0_messages true",)
         )
         self._client = self._environment.mqtt_client(
             self._broker, client_id=_CLIENT_ID, clean_session=False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -40,7 +41,7 @@ def run(
         add(StepResult(START, Status.OK, time.monotonic() - begin))
         actions = Actions(instance, scenario.file.parent)
         todo: list[tuple[str, Callable[[], None]]] = [
-            (each.title, lambda step=each.step: actions.perform(step))
+            (each.title, functools.partial(actions.perform, each.step))
             for each in scenario.steps
         ]
         todo.append((STOP, instance.stop))

@@ -4,6 +4,7 @@ each does."""
 
 from __future__ import annotations
 
+import abc
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,7 +35,7 @@ _SUBSCRIPTION_STATES = ("pending", "active", "refused")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(abc.ABC):
     """`KEY` is its name in the file."""
 
     KEY: ClassVar[str]
@@ -42,11 +43,11 @@ class Step:
     NEEDS_BROKER: ClassVar[bool] = False
 
     def check(self, path: str) -> None:
-        """No rule concerns several keys."""
+        """Raises ValueRefused where keys do not go together."""
 
+    @abc.abstractmethod
     def summary(self) -> str:
-        """What it is about, on one line."""
-        raise NotImplementedError
+        """What it is about, in a few words."""
 
 
 @dataclass(frozen=True, kw_only=True)
