@@ -24,13 +24,15 @@ std::string Quote(absl::string_view text) {
                       text.size() > kShown ? "..." : "", "\"");
 }
 
-// "ipv4:127.0.0.1:4711", with the names in its certificate, if it has one.
+// "ipv4:127.0.0.1:4711", with the names in its certificate, if it has one;
+// "unix: uid 1000, pid 4711".
 std::string DescribePeer(const grpc::ServerContextBase& context) {
   std::string description = context.peer();
   for (const grpc::string_ref& name :
        context.auth_context()->GetPeerIdentity()) {
-    absl::StrAppend(&description, " ",
-                    Quote(absl::string_view(name.data(), name.size())));
+    absl::StrAppend(
+        &description, " ",
+        absl::CHexEscape(absl::string_view(name.data(), name.size())));
   }
   return description;
 }
@@ -51,9 +53,8 @@ class RefusedStream final
 
 }  // namespace
 
-ControlService::ControlService(Environment environment, std::string caller)
+ControlService::ControlService(Environment environment)
     : environment_(std::move(environment)),
-      caller_(std::move(caller)),
       active_calls_(std::make_shared<ActiveCalls>()) {}
 
 template <typename Parsed, typename Invoke>
@@ -84,9 +85,8 @@ UnaryCall::Observer ControlService::LogEnd(
     const grpc::CallbackServerContext& context, LogLevel level,
     absl::string_view call) const {
   return [log = environment_.log, level,
-          line = absl::StrCat("control API: ",
-                              caller_.empty() ? DescribePeer(context) : caller_,
-                              ": ", call)](const grpc::Status& status) {
+          line = absl::StrCat("control API: ", DescribePeer(context), ": ",
+                              call)](const grpc::Status& status) {
     log->Write(level,
                status.ok() ? line : absl::StrCat(line, ": ", Describe(status)));
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The service kamailio.mqtt.v1.MqttControl, for one caller: checks requests,
+// The service kamailio.mqtt.v1.MqttControl: checks requests,
 // has Control do them, and answers. See mqtt_control.proto for what the calls
 // do and which statuses they end with.
 //
@@ -42,7 +42,6 @@ namespace kamailio_mqtt {
 class ControlService final : public StoppableService,
                              private v1::MqttControl::CallbackService {
  public:
-  // What all services of the process have together.
   struct Limits {
     Quota streams{100};
     // Calls that wait for the broker or for a route.
@@ -70,9 +69,7 @@ class ControlService final : public StoppableService,
     Versions versions;
   };
 
-  // `caller` is for the log, such as "uid 1000 (alice)"; if empty, gRPC is
-  // asked for the peer of each call and the name in its certificate.
-  ControlService(Environment environment, std::string caller);
+  explicit ControlService(Environment environment);
   ControlService(const ControlService&) = delete;
   ControlService& operator=(const ControlService&) = delete;
 
@@ -120,7 +117,6 @@ class ControlService final : public StoppableService,
       const v1::WatchEventsRequest* request) override;
 
   const Environment environment_;
-  const std::string caller_;
   // Shared with the calls, which come back to it when they are done.
   const std::shared_ptr<ActiveCalls> active_calls_;
 };

@@ -83,10 +83,9 @@ Settings ToSettings(const mqtt_settings& from) {
   to.tls.certificate = OptionalString(from.certificate);
   to.tls.private_key = OptionalString(from.private_key);
   to.tls.cipher_list = OptionalString(from.cipher_list);
-  to.tls.verify_certificate =
-      from.verify_certificate_text != nullptr
-          ? from.verify_certificate_text
-          : absl::StrCat(from.verify_certificate);
+  to.tls.verify_certificate = from.verify_certificate_text != nullptr
+                                  ? from.verify_certificate_text
+                                  : absl::StrCat(from.verify_certificate);
   to.resubscribe = from.resubscribe;
   to.queue.max_messages = from.queue_max_messages;
   to.queue.max_bytes = from.queue_max_bytes;
@@ -102,10 +101,10 @@ Settings ToSettings(const mqtt_settings& from) {
 ControlSettings ToControlSettings(const mqtt_settings& from,
                                   const mqtt_process& process) {
   ControlSettings to;
-  to.address = from.control_address != nullptr
-                   ? from.control_address
-                   : absl::StrCat("unix:", process.runtime_dir,
-                                  "/kamailio_mqtt.sock");
+  to.address =
+      from.control_address != nullptr
+          ? from.control_address
+          : absl::StrCat("unix:", process.runtime_dir, "/kamailio_mqtt.sock");
   to.mode = from.control_mode;
   to.user = OptionalString(from.control_user);
   to.group = OptionalString(from.control_group);
@@ -385,13 +384,15 @@ int mqtt_dispatch(const mqtt_host* mqtt_host) {
        }});
   if (control != nullptr) {
     const absl::Status serving =
-        control->Serve({dispatcher.control(), &log, &module->clock,
+        control->Serve({dispatcher.control(),
+                        &log,
+                        &module->clock,
                         &module->counters,
                         {kModuleVersion, mqtt_host->kamailio_version,
                          MosquittoClient::LibraryVersion()}});
     if (!serving.ok()) {
-      log.Error(absl::StrCat("there is no control service: ",
-                             serving.message()));
+      log.Error(
+          absl::StrCat("there is no control service: ", serving.message()));
     }
   }
   dispatcher.Run();

@@ -29,12 +29,11 @@ namespace kamailio_mqtt {
 
 class ControlServiceHarness {
  public:
-  explicit ControlServiceHarness(std::string caller = "uid 1000 (alice)")
+  ControlServiceHarness()
       : counters_(ListCounters(statistics_)),
         control_(std::make_unique<FakeControl>()),
         service_({control_.get(), &loop_, &log_, &clock_, &counters_, &limits_,
-                  ControlService::Versions{"1.2.3", "5.6.3", "2.0.11"}},
-                 std::move(caller)),
+                  ControlService::Versions{"1.2.3", "5.6.3", "2.0.11"}}),
         thread_([this] { loop_.Run(); }) {
     // Not an in-process channel: that one crashes when a client calls after the
     // server has shut down.
