@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control_api/control_limits.h"
+#include "control_api/grpc/health/v1/health.pb.h"
 #include "control_api/grpc_log.h"
 #include "mqtt_core/signal_blocker.h"
 
@@ -31,6 +32,8 @@ void EnableStandardServices() {
   static const bool enabled = [] {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    // What reflection cannot describe, clients such as grpcurl cannot call.
+    grpc::health::v1::HealthCheckRequest::descriptor();
     return true;
   }();
   static_cast<void>(enabled);

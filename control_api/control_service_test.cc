@@ -15,12 +15,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "control_api/statuses.h"
 #include "control_api/testing/control_service_harness.h"
 #include "control_api/testing/fake_control.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "mqtt_core/control.h"
 #include "mqtt_core/log.h"
+#include "mqtt_core/testing/fake_log.h"
 
 namespace kamailio_mqtt {
 namespace {
@@ -30,11 +32,13 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using ::testing::AllOf;
 using ::testing::AnyOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 using Method = FakeControl::Method;
 
@@ -515,27 +519,26 @@ TEST_F(ControlServiceTest, ManyClientsAtOnce) {
 }
 
 TEST_F(ControlServiceTest, StopsWhileClientsCall) {
-  std::atomic<bool> done{false};
-  std::atomic<int> unexpected{0};
+  constexpr int kThreads = 4;
+  FakeLog ends;  // of the calls that failed
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      while (!done) {
+      grpc::Status status;
+      while (status.ok()) {
         grpc::ClientContext context;
         v1::PublishResponse response;
-        const grpc::Status status =
+        status =
             harness_.stub().Publish(&context, PublishRequest("a"), &response);
-        if (!status.ok() && status.error_code() != StatusCode::UNAVAILABLE) {
-          ++unexpected;
-        }
       }
+      ends.Error(Describe(status));
     });
   }
   for (int i = 0; i < 100; ++i) control().NextCall();
-  harness_.Shutdown();
-  done = true;
+  harness_.service().Stop();
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(unexpected, 0);
+  EXPECT_THAT(ends.lines(), SizeIs(kThreads));
+  EXPECT_THAT(ends.lines(), Each("UNAVAILABLE: Kamailio is stopping"));
 }
 
 }  // namespace

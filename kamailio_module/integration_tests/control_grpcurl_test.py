@@ -86,7 +86,7 @@ def test_health(grpcurl: Grpcurl, scene: Scene) -> None:
 def test_every_method(grpcurl: Grpcurl, scene: Scene) -> None:
     status = grpcurl.call("GetStatus").message
     assert status["connection"]["state"] == "CONNECTION_STATE_CONNECTED"
-    assert status["connection"]["clientId"] == CLIENT_ID
+    assert status["connection"]["client_id"] == CLIENT_ID
     assert status["counters"]["connects"] == "1"
     assert set(status["versions"]) == {
         "module",
@@ -98,10 +98,10 @@ def test_every_method(grpcurl: Grpcurl, scene: Scene) -> None:
     subscribe = {"topic_filter": "in/#", "qos": 1, "wait": True}
     subscription = grpcurl.call("Subscribe", subscribe).message["subscription"]
     assert subscription["state"] == "SUBSCRIPTION_STATE_ACTIVE"
-    assert subscription["grantedQos"] == 1
+    assert subscription["granted_qos"] == 1
 
     listed = grpcurl.call("ListSubscriptions").message["subscriptions"]
-    assert [each["topicFilter"] for each in listed] == ["in/#"]
+    assert [each["topic_filter"] for each in listed] == ["in/#"]
     assert listed[0]["origin"] == "SUBSCRIPTION_ORIGIN_CONTROL"
     assert "subscriptions" not in grpcurl.call(
         "ListSubscriptions", {"topic": "elsewhere"}
@@ -117,14 +117,14 @@ def test_every_method(grpcurl: Grpcurl, scene: Scene) -> None:
     inject = {"topic": "in/2", "payload": payload}
     result = grpcurl.call("InjectMessage", inject).message
     assert result["result"] == "ROUTE_RESULT_DONE"
-    assert result["matchingTopicFilters"] == ["in/#"]
-    assert result["runTime"].endswith("s")
+    assert result["matching_topic_filters"] == ["in/#"]
+    assert result["run_time"].endswith("s")
     assert scene.observer.wait_message("out/injected").payload == b"\0payload"
 
     reconnect = {"mode": "RECONNECT_MODE_ABRUPT", "wait": True}
     connection = grpcurl.call("Reconnect", reconnect).message["connection"]
     assert connection["state"] == "CONNECTION_STATE_CONNECTED"
-    assert connection["lastDisconnectReason"] == "reconnect requested"
+    assert connection["last_disconnect_reason"] == "reconnect requested"
 
     unsubscribe = {"topic_filter": "in/#", "wait": True}
     assert grpcurl.call("Unsubscribe", unsubscribe).message == {}
@@ -208,4 +208,4 @@ def test_a_deadline_takes_back(environment: Environment) -> None:
     )
     assert late.has_failed_with("DeadlineExceeded")
     status = grpcurl.call("GetStatus").message
-    assert status["publishQueue"].get("messages", "0") == "0"
+    assert status["publish_queue"].get("messages", "0") == "0"

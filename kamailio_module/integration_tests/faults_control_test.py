@@ -190,7 +190,7 @@ def test_a_reader_that_stops_reading(environment: Environment) -> None:
     dispatcher = kamailio.dispatcher_pid()
     before = resident_memory(dispatcher)
     traffic = Traffic(environment, kamailio)
-    traffic.publish(3000, size=20000)  # 60 MB for each reader.
+    traffic.publish(5000, size=4000)  # 40 MB for each reader.
     ledger.wait_delivered()
     ledger.check(traffic)
     # A stream holds at most 4 MiB, and what gRPC has taken of it.
@@ -266,8 +266,8 @@ def test_open_streams_and_calls_delay_no_stop(
         closed_port(environment),
         reconnect_delay=60,
         drain_timeout=500,
-        routes="event_route[mqtt:message] { sleep(60); }",
-        modules=("cfgutils",),
+        routes='event_route[mqtt:message] { exec_cmd("sleep 60"); }',
+        modules=("exec",),
     )
     client = control_client(environment, kamailio)
     stream = client.stub.WatchEvents(messages.WatchEventsRequest())
