@@ -10,7 +10,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -22,9 +21,12 @@ namespace {
 // us without end.
 constexpr Duration kPause = std::chrono::milliseconds(100);
 
+// Of a socket; nothing for other files.
 absl::optional<ino_t> InodeOf(int fd) {
   struct stat status;
-  if (fstat(fd, &status) != 0) return absl::nullopt;
+  if (fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+    return absl::nullopt;
+  }
   return status.st_ino;
 }
 
@@ -51,7 +53,7 @@ void ConnectionAcceptor::Accept() {
   const int fd =
       accept4(listener_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
-    Admit(fd);
+    if (!Admit(fd)) close(fd);
   } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
     PauseAfter(errno);
   }
@@ -65,15 +67,14 @@ void ConnectionAcceptor::PauseAfter(int error) {
   resume_->Start(kPause);
 }
 
-void ConnectionAcceptor::Admit(int fd) {
-  absl::Cleanup closer = [fd] { close(fd); };
+bool ConnectionAcceptor::Admit(int fd) {
   absl::optional<PeerCredentials> peer;
   if (listener_->address().is_unix()) {
     absl::StatusOr<PeerCredentials> credentials = ReadPeerCredentials(fd);
     if (!credentials.ok()) {
       error_log_.Warning(absl::StrCat("control connection refused: ",
                                       credentials.status().message()));
-      return;
+      return false;
     }
     if (!IsAllowed(*credentials, policy_)) {
       refused_log_.Warning(
@@ -81,7 +82,7 @@ void ConnectionAcceptor::Admit(int fd) {
                        ", pid ", credentials->pid,
                        " is neither root, Kamailio's user nor allowed by "
                        "control_user or control_group"));
-      return;
+      return false;
     }
     peer = *std::move(credentials);
   }
@@ -89,13 +90,13 @@ void ConnectionAcceptor::Admit(int fd) {
   if (!slot.has_value()) {
     limit_log_.Warning(absl::StrCat("control connection refused: there are ",
                                     connections_.size(), ", the limit"));
-    return;
+    return false;
   }
   const absl::optional<ino_t> inode = InodeOf(fd);
-  if (!inode.has_value()) return;
+  if (!inode.has_value()) return false;
   connections_[*slot] = {fd, *inode};
-  std::move(closer).Cancel();
   on_connection_(*slot, fd, peer);
+  return true;
 }
 
 absl::optional<size_t> ConnectionAcceptor::FindFreeSlot() const {

@@ -47,7 +47,8 @@ class ConnectionAcceptor {
 
   void Accept();
   void PauseAfter(int error);
-  void Admit(int fd);
+  // Returns whether the connection was handed over.
+  bool Admit(int fd);
   absl::optional<size_t> FindFreeSlot() const;
 
   const ControlListener* const listener_;

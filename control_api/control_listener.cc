@@ -108,6 +108,17 @@ absl::Status ControlListener::BindTcp() {
   return absl::OkStatus();
 }
 
+absl::Status ControlListener::Open(uid_t user, gid_t group) {
+  if (address_.is_unix() &&
+      lchown(address_.unix_path().c_str(), user, group) != 0) {
+    return SystemError(
+        absl::StrCat("cannot be given to user ", user, " and group ", group));
+  }
+  // Nobody could connect so far.
+  if (listen(fd_, SOMAXCONN) != 0) return SystemError("cannot be listened on");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ControlListener> ControlListener::Bind(
     const ControlAddress& address, mode_t mode) {
   ControlListener listener(NewSocket(address.data()->sa_family), address);
@@ -140,19 +151,11 @@ absl::StatusOr<ControlListener> ControlListener::Create(
     return Explain("control_address", settings.address, listener.status());
   }
 
-  absl::Cleanup remover = [&] { listener->Remove(); };
-  if (address->is_unix() &&
-      lchown(address->unix_path().c_str(), *user, *group) != 0) {
-    const absl::Status error = SystemError(
-        absl::StrCat("cannot be given to user ", *user, " and group ", *group));
-    return Explain("control_address", settings.address, error);
+  const absl::Status open = listener->Open(*user, *group);
+  if (!open.ok()) {
+    listener->Remove();
+    return Explain("control_address", settings.address, open);
   }
-  // Nobody could connect so far.
-  if (listen(listener->fd_, SOMAXCONN) != 0) {
-    const absl::Status error = SystemError("cannot be listened on");
-    return Explain("control_address", settings.address, error);
-  }
-  std::move(remover).Cancel();
   return listener;
 }
 

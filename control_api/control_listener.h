@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "control_api/control_address.h"
 #include "control_api/control_settings.h"
@@ -53,6 +54,7 @@ class ControlListener {
                                               mode_t mode);
   absl::Status BindUnix(mode_t mode);
   absl::Status BindTcp();
+  absl::Status Open(uid_t user, gid_t group);
 
   int fd_;
   ControlAddress address_;
