@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Sessions that outlive a connection, with a broker by script.
+// Sessions that outlive a connection, with a broker by script. This program has
+// its own getaddrinfo(3) and connect(2), which can be made to hang.
 
+#include <dlfcn.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -43,6 +55,36 @@ constexpr absl::string_view kConnackOldSession(
 constexpr int kCleanSession = 0x02;
 constexpr int kWill = 0x04;
 
+// Holds the thread that asks the name service.
+class NameService {
+ public:
+  static NameService& Get() {
+    static NameService name_service;
+    return name_service;
+  }
+
+  void Hang() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    hangs_ = true;
+  }
+  void Answer() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    hangs_ = false;
+    changed_.notify_all();
+  }
+  void Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return !hangs_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool hangs_ = false;
+};
+
+std::atomic<bool> connect_hangs{false};
+
 enum class Answer { kNewSession, kOldSession, kNone };
 
 class MosquittoClientSessionTest : public ClientTest {
@@ -78,6 +120,24 @@ class MosquittoClientSessionTest : public ClientTest {
 
   void WaitForConnects(size_t count) {
     RunUntil([&] { return connects_.size() == count; });
+  }
+
+  void WaitForThreadsToEnd() {
+    const auto look = loop_.CreateTimer([this] { loop_.Stop(); });
+    while (std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                         {}) > 1) {
+      look->Start(std::chrono::milliseconds(1));
+      loop_.Run();
+    }
+  }
+
+  // Until a message of QoS 2 is released.
+  void ConnectAndRelease() {
+    ConnectAndWait({Answer::kNewSession});
+    ASSERT_EQ(*peer().client.Publish({"t", "x", Qos::kExactlyOnce}), 1);
+    WaitFor(kPublishQos2);
+    server_.Send(kPubrec);
+    WaitFor(std::string(kPublishQos2) + std::string(kPubrel));
   }
 
   void CutAndWait() {
@@ -142,11 +202,7 @@ class MosquittoClientSessionTest : public ClientTest {
 };
 
 TEST_F(MosquittoClientSessionTest, AReleaseIsSentAgain) {
-  ConnectAndWait({Answer::kNewSession});
-  ASSERT_EQ(*peer().client.Publish({"t", "x", Qos::kExactlyOnce}), 1);
-  WaitFor(kPublishQos2);
-  server_.Send(kPubrec);
-  WaitFor(std::string(kPublishQos2) + std::string(kPubrel));
+  ConnectAndRelease();
   const int lost_sessions = listener().lost_sessions;
   CutAndWait();
   ConnectAndWait({Answer::kOldSession});
@@ -174,11 +230,7 @@ TEST_F(MosquittoClientSessionTest, APublishIsSentAgainAsADuplicate) {
 }
 
 TEST_F(MosquittoClientSessionTest, AttemptsThatFailChangeNothing) {
-  ConnectAndWait({Answer::kNewSession});
-  ASSERT_TRUE(peer().client.Publish({"t", "x", Qos::kExactlyOnce}).ok());
-  WaitFor(kPublishQos2);
-  server_.Send(kPubrec);
-  WaitFor(std::string(kPublishQos2) + std::string(kPubrel));
+  ConnectAndRelease();
   CutAndWait();
   const int lost_sessions = listener().lost_sessions;
   for (int i = 0; i < 3; ++i) {
@@ -192,14 +244,41 @@ TEST_F(MosquittoClientSessionTest, AttemptsThatFailChangeNothing) {
   EXPECT_EQ(listener().lost_sessions, lost_sessions);
 }
 
+TEST_F(MosquittoClientSessionTest, ANameServiceThatHangsChangesNothing) {
+  settings_.connect_timeout_seconds = 1;
+  ConnectAndRelease();
+  CutAndWait();
+  const int lost_sessions = listener().lost_sessions;
+  NameService::Get().Hang();
+  Connect({});
+  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kTimeout);
+  NameService::Get().Answer();
+  ConnectAndWait({Answer::kOldSession});
+  WaitFor(kPubrel);
+  EXPECT_EQ(listener().lost_sessions, lost_sessions);
+}
+
+TEST_F(MosquittoClientSessionTest, AConnectThatHangsChangesNothing) {
+  settings_.connect_timeout_seconds = 1;
+  ConnectAndRelease();
+  CutAndWait();
+  const int lost_sessions = listener().lost_sessions;
+  connect_hangs = true;
+  for (int i = 0; i < 2; ++i) {
+    Connect({});
+    EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kTimeout);
+    WaitForThreadsToEnd();
+  }
+  connect_hangs = false;
+  ConnectAndWait({Answer::kOldSession});
+  WaitFor(kPubrel);
+  EXPECT_EQ(listener().lost_sessions, lost_sessions);
+}
+
 // A PUBREL for a message that the broker does not know would be answered as if
 // all were well.
 TEST_F(MosquittoClientSessionTest, NothingIsSentToABrokerThatHasForgotten) {
-  ConnectAndWait({Answer::kNewSession});
-  ASSERT_TRUE(peer().client.Publish({"t", "x", Qos::kExactlyOnce}).ok());
-  WaitFor(kPublishQos2);
-  server_.Send(kPubrec);
-  WaitFor(std::string(kPublishQos2) + std::string(kPubrel));
+  ConnectAndRelease();
   CutAndWait();
   const int lost_sessions = listener().lost_sessions;
   std::string sent_to_the_first;
@@ -332,3 +411,28 @@ INSTANTIATE_TEST_SUITE_P(
 
 }  // namespace
 }  // namespace kamailio_mqtt
+
+// These come before libc's for libmosquitto, too.
+extern "C" int getaddrinfo(const char* node, const char* service,
+                           const struct addrinfo* hints,
+                           struct addrinfo** result) {
+  kamailio_mqtt::NameService::Get().Wait();
+  using Function = int (*)(const char*, const char*, const struct addrinfo*,
+                           struct addrinfo**);
+  static const auto next =
+      reinterpret_cast<Function>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  return next(node, service, hints, result);
+}
+
+extern "C" int connect(int descriptor, const struct sockaddr* address,
+                       socklen_t size) {
+  if (kamailio_mqtt::connect_hangs) {
+    pause();
+    errno = EINTR;
+    return -1;
+  }
+  using Function = int (*)(int, const struct sockaddr*, socklen_t);
+  static const auto next =
+      reinterpret_cast<Function>(dlsym(RTLD_NEXT, "connect"));
+  return next(descriptor, address, size);
+}
