@@ -66,13 +66,13 @@ TEST_F(RefusalProbeTest, TheSearchGoesOnUntilAllWereTried) {
 
 TEST_F(RefusalProbeTest, AMessageThatIsConfirmedWasNotIt) {
   BeginSearch();
-  for (int i = 0; i < 20; ++i) {
+  for (uint64_t i = 0; i < 20; ++i) {
     EXPECT_EQ(Break({1, i / 2}), Verdict::kSuspect);
   }
 }
 
 TEST_F(RefusalProbeTest, ProgressIsNoSign) {
-  for (int oldest = 1; oldest < 20; ++oldest) {
+  for (uint64_t oldest = 1; oldest < 20; ++oldest) {
     EXPECT_EQ(Break({100, oldest}), Verdict::kNothing);
   }
 }
