@@ -85,6 +85,11 @@ class NameService {
 
 std::atomic<bool> connect_hangs{false};
 
+size_t CountThreads() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                       {});
+}
+
 enum class Answer { kNewSession, kOldSession, kNone };
 
 class MosquittoClientSessionTest : public ClientTest {
@@ -122,10 +127,10 @@ class MosquittoClientSessionTest : public ClientTest {
     RunUntil([&] { return connects_.size() == count; });
   }
 
+  // But for those that were there before the test.
   void WaitForThreadsToEnd() {
     const auto look = loop_.CreateTimer([this] { loop_.Stop(); });
-    while (std::distance(std::filesystem::directory_iterator("/proc/self/task"),
-                         {}) > 1) {
+    while (CountThreads() > threads_before_) {
       look->Start(std::chrono::milliseconds(1));
       loop_.Run();
     }
@@ -195,6 +200,7 @@ class MosquittoClientSessionTest : public ClientTest {
     if (Packets() == kDisconnect || server_.at_end()) server_.Close();
   }
 
+  const size_t threads_before_ = CountThreads();
   std::unique_ptr<ListenedClient> peer_;
   std::deque<Answer> answers_;
   bool answered_ = false;

@@ -2,6 +2,8 @@
 
 // Over TLS, with certificates of all kinds.
 
+#include <malloc.h>
+
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
@@ -230,8 +232,50 @@ TEST_F(MosquittoClientTlsTest, UnrelatedClientCertificate) {
   }
 }
 
+// With and without a session that is kept, and the library's handle with it.
+class MosquittoClientTlsReconnectTest
+    : public MosquittoClientTlsTest,
+      public ::testing::WithParamInterface<bool> {
+ protected:
+  Settings ReconnectSettings() const {
+    Settings settings = TlsSettings();
+    if (GetParam()) settings.id = "me";
+    return settings;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Sessions, MosquittoClientTlsReconnectTest,
+                         ::testing::Bool(), [](const auto& info) {
+                           return info.param ? "Kept" : "Clean";
+                         });
+
+TEST_P(MosquittoClientTlsReconnectTest, TakesNoMemory) {
+  StartBroker("server");
+  auto peer = MakeClient(ReconnectSettings());
+  RecordingListener& listener = peer->listener;
+  size_t submitted = 0;
+  const auto reconnect = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      peer->ConnectAndWait();
+      if (GetParam()) {
+        listener.RunUntil(
+            [&] { return listener.published.size() == submitted; });
+      }
+      ASSERT_TRUE(peer->client.Publish({"t", "x", Qos::kExactlyOnce}).ok());
+      ++submitted;
+      peer->client.Abort({DisconnectKind::kRequested, "enough"});
+      peer->WaitForEnd();
+      listener.disconnects.clear();
+    }
+  };
+  reconnect(20);
+  const size_t before = mallinfo2().uordblks;
+  reconnect(500);
+  EXPECT_LT(mallinfo2().uordblks, before + 50000);
+}
+
 // One client, whose connections share what OpenSSL keeps for them.
-TEST_F(MosquittoClientTlsTest, FilesAreReadForEachConnection) {
+TEST_P(MosquittoClientTlsReconnectTest, FilesAreReadForEachConnection) {
   StartBrokerThatAsksForCertificates();
   const TlsFiles files;
   const auto replace = [&](absl::string_view name, absl::string_view by) {
@@ -239,7 +283,7 @@ TEST_F(MosquittoClientTlsTest, FilesAreReadForEachConnection) {
         Path(by), files.Path(name),
         std::filesystem::copy_options::overwrite_existing);
   };
-  Settings settings = TlsSettings();
+  Settings settings = ReconnectSettings();
   settings.tls.ca_file = files.Path("ca.crt");
   settings.tls.certificate = files.Path("client.crt");
   settings.tls.private_key = files.Path("client.key");
