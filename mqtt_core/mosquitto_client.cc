@@ -46,11 +46,6 @@ MosquittoClient::MosquittoClient(EventLoop* loop, Log* log,
 
 MosquittoClient::~MosquittoClient() {
   Abort({DisconnectKind::kRequested, "the client is destroyed"});
-  if (is_kept_by_broker_) {
-    log_->Info(absl::StrCat("the broker may keep the session of client ",
-                            "identifier ", client_id_,
-                            " until somebody connects with it"));
-  }
 }
 
 void MosquittoClient::SetListener(Listener* listener) { listener_ = listener; }
@@ -125,11 +120,6 @@ void MosquittoClient::Disconnect() {
   } else if (!is_reported_) {
     Abort({DisconnectKind::kRequested, "disconnect requested"});
   }
-}
-
-void MosquittoClient::DisconnectForGood() {
-  is_for_good_ = true;
-  Disconnect();
 }
 
 // A new handle makes the broker forget the session, too.
@@ -313,7 +303,7 @@ void MosquittoClient::Deliver(const MosquittoConnection::Connected& connected) {
   if (purpose_ == Purpose::kWipe) {
     is_wiped_ = true;
     is_kept_by_broker_ = false;
-    if (!is_for_good_) next_purpose_ = Purpose::kSession;
+    next_purpose_ = Purpose::kSession;
     state_ = State::kDraining;
     return;
   }
@@ -416,7 +406,6 @@ void MosquittoClient::ContinueDisconnect() {
       connection_->descriptor() >= 0) {
     return;
   }
-  if (is_for_good_ && is_kept_by_broker_) next_purpose_ = Purpose::kWipe;
   if (lingering_descriptor_ < 0) {
     End({DisconnectKind::kRequested, "disconnect requested"});
     return;
@@ -450,7 +439,7 @@ void MosquittoClient::End(DisconnectReason reason) {
 }
 
 void MosquittoClient::Finish() {
-  DisconnectReason reason = *std::move(end_);
+  const DisconnectReason reason = *std::move(end_);
   end_.reset();
   if (connection_ != nullptr) remains_ = connection_->TakeRemains();
   connection_.reset();
@@ -463,9 +452,6 @@ void MosquittoClient::Finish() {
   if (next_purpose_.has_value()) {
     StartConnection(*std::exchange(next_purpose_, absl::nullopt));
     return;
-  }
-  if (is_for_good_ && purpose_ == Purpose::kWipe) {
-    reason = {DisconnectKind::kRequested, "disconnect requested"};
   }
   is_reported_ = false;
   state_ = State::kIdle;

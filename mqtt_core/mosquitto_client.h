@@ -64,7 +64,6 @@ class MosquittoClient final : public MqttClient {
   void SetListener(Listener* listener) override;
   void Connect() override;
   void Disconnect() override;
-  void DisconnectForGood() override;
   void DropSession() override;
   void Abort(DisconnectReason reason) override;
   absl::StatusOr<PacketId> Publish(const Message& message) override;
@@ -73,6 +72,7 @@ class MosquittoClient final : public MqttClient {
   absl::StatusOr<PacketId> Unsubscribe(const std::string& filter) override;
   void BeginBatch() override;
   void EndBatch() override;
+  bool IsSessionKept() const override { return is_kept_by_broker_; }
   bool WantsMore() const override;
 
  private:
@@ -153,7 +153,6 @@ class MosquittoClient final : public MqttClient {
   // What the connection that follows this one is for, if one does.
   absl::optional<Purpose> next_purpose_;
   bool is_wiped_ = false;                 // on this attempt
-  bool is_for_good_ = false;              // DisconnectForGood() was called
   bool is_reported_ = false;              // OnConnected() was called
   bool is_kept_by_broker_ = false;        // the session
   MosquittoConnection::Remains remains_;  // for the next connection

@@ -337,30 +337,10 @@ TEST_F(MosquittoClientSessionTest, RemovingIsPartOfTheAttempt) {
 
 TEST_F(MosquittoClientSessionTest, DisconnectLeavesTheSession) {
   ConnectAndWait({Answer::kNewSession});
+  EXPECT_TRUE(peer().client.IsSessionKept());
   peer().DisconnectAndWait();
   ConnectAndWait({Answer::kOldSession});
   EXPECT_THAT(connects_, ElementsAre(kWill));
-}
-
-TEST_F(MosquittoClientSessionTest, DisconnectForGoodRemovesTheSession) {
-  ConnectAndWait({Answer::kNewSession});
-  Expect({Answer::kNewSession});
-  peer().client.DisconnectForGood();
-  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kRequested);
-  EXPECT_THAT(connects_, ElementsAre(kCleanSession));
-  EXPECT_EQ(Packets(), kDisconnect);
-  EXPECT_EQ(listener().connects, 1);
-  EXPECT_EQ(listener().disconnects.size(), 1u);
-}
-
-// The first DISCONNECT is what counts.
-TEST_F(MosquittoClientSessionTest, RemovingForGoodCanBeCutShort) {
-  ConnectAndWait({Answer::kNewSession});
-  Expect({Answer::kNone});
-  peer().client.DisconnectForGood();
-  WaitForConnects(1);
-  peer().client.Abort({DisconnectKind::kTimeout, "too late"});
-  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kRequested);
 }
 
 TEST_F(MosquittoClientSessionTest, ADroppedSessionIsRemoved) {
@@ -408,9 +388,7 @@ TEST_P(MosquittoClientCleanSessionTest, EveryConnectionBeginsOne) {
   EXPECT_GT(listener().lost_sessions, lost_sessions);
   ConnectAndWait({Answer::kNewSession});
   EXPECT_THAT(connects_, ElementsAre(kWill | kCleanSession));
-  peer().client.DisconnectForGood();
-  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kRequested);
-  EXPECT_EQ(connects_.size(), 1u);
+  EXPECT_FALSE(peer().client.IsSessionKept());
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -93,10 +93,6 @@ class MqttClient {
   // Sends DISCONNECT once what was submitted is written, and closes the
   // connection: the broker does not publish the will (section 3.14).
   virtual void Disconnect() = 0;
-  // As Disconnect(), and then sees to it that the broker does not keep the
-  // session, which takes another connection to it. OnDisconnected() follows
-  // that, with kRequested even where it fails or Abort() cuts it short.
-  virtual void DisconnectForGood() = 0;
   // Gives up what is in flight: the next connection begins a session that knows
   // nothing of it. OnSessionLost() follows. Only when no connection and no
   // attempt is there.
@@ -115,6 +111,10 @@ class MqttClient {
   // Encloses a batch of the calls above, so that it leaves in few segments.
   virtual void BeginBatch() = 0;
   virtual void EndBatch() = 0;
+
+  // While connected: whether the broker keeps the session when the connection
+  // ends, and goes on collecting messages for its subscriptions.
+  virtual bool IsSessionKept() const = 0;
 
   // False while data waits for the socket: more would only pile up in the
   // library. OnWritable() says when it is true again.

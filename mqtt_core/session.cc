@@ -272,8 +272,9 @@ void Session::ContinueStop() {
   if (!IsStopping() || !outbox_.empty() || disconnecting_) return;
   switch (state_) {
     case State::kConnected:
+      if (!LeaveSubscriptions()) return;
       disconnecting_ = true;
-      client_->DisconnectForGood();
+      client_->Disconnect();
       return;
     case State::kConnecting:
       disconnecting_ = true;
@@ -288,12 +289,25 @@ void Session::ContinueStop() {
   }
 }
 
+// Nobody will come for what a kept session goes on collecting.
+bool Session::LeaveSubscriptions() {
+  if (!client_->IsSessionKept()) return true;
+  constexpr size_t kAll = std::numeric_limits<size_t>::max();
+  for (const Subscription& subscription :
+       subscriptions_.List(0, kAll).subscriptions) {
+    unwanted_.insert(subscription.filter);
+  }
+  subscriptions_.Clear();
+  SendPendingUnsubscriptions();
+  return unwanted_.empty() && unsubscribing_.empty();
+}
+
 // The time to drain has passed; or, once more, the time for DISCONNECT.
 void Session::OnStopTimer() {
   if (state_ == State::kConnected && !disconnecting_) {
     disconnecting_ = true;
     stop_timer_->Start(kDisconnectGrace);
-    client_->DisconnectForGood();
+    client_->Disconnect();
   } else if (state_ == State::kConnected || state_ == State::kConnecting) {
     disconnecting_ = true;
     client_->Abort({DisconnectKind::kTimeout, "stopping"});
@@ -309,6 +323,12 @@ void Session::FinishStop() {
   expiry_timer_->Stop();
   stop_timer_->Stop();
   DropForShutdown();
+  if (is_session_kept_ &&
+      subscriptions_.Size() + unwanted_.size() + unsubscribing_.size() > 0) {
+    log_->Info(
+        "the broker keeps the subscriptions, and messages for them, until "
+        "Kamailio starts again with the same id");
+  }
   loss_log_.Flush();
   stopped_();
 }
@@ -332,6 +352,7 @@ void Session::OnConnected() {
   statistics_->connected.Set(1);
   log_->Notice(absl::StrCat("connected to ", options_.broker));
   has_session_ = true;
+  is_session_kept_ = client_->IsSessionKept();
   SendPendingUnsubscriptions();
   SendPendingSubscriptions();
   observer_->OnConnected();
@@ -434,6 +455,7 @@ void Session::OnSessionLost() {
   NoteUnconfirmed();
   outbox_.OnSessionLost();
   has_session_ = false;
+  is_session_kept_ = false;
   unwanted_.clear();
   unsubscribing_.clear();
 }
@@ -479,6 +501,7 @@ void Session::OnUnsubscribed(MqttClient::PacketId packet_id) {
   observer_->OnUnsubscribed(found->second);
   unsubscribing_.erase(found);
   SendPendingUnsubscriptions();
+  ContinueStop();
 }
 
 void Session::OnMessage(InboundMessage message) {

@@ -145,6 +145,8 @@ class Session final : private MqttClient::Listener {
   void LogAttemptFailure(const DisconnectReason& reason, Duration delay);
   // Goes one step further in stopping, if that is under way and possible now.
   void ContinueStop();
+  // Returns whether the broker has confirmed it.
+  bool LeaveSubscriptions();
   void OnStopTimer();
   void FinishStop();
   void OnReconnectTimeout();
@@ -171,6 +173,8 @@ class Session final : private MqttClient::Listener {
   bool has_session_ = false;
   std::set<std::string> unwanted_;
   absl::flat_hash_map<MqttClient::PacketId, std::string> unsubscribing_;
+  // Whether it collects messages without a connection.
+  bool is_session_kept_ = false;
   RefusalProbe refusal_probe_;
   // When the connection ended; before a session that was lost with it.
   absl::optional<Outbox::Unconfirmed> unconfirmed_;

@@ -1478,6 +1478,46 @@ TEST_F(SessionStopTest, LossesAreLoggedBeforeTheEnd) {
   EXPECT_THAT(Warnings(), Contains(HasSubstr("2 message(s) not delivered")));
 }
 
+TEST_F(SessionTest, AStopEndsTheSubscriptionsOfAKeptSession) {
+  client_.SetKeepsSession(true);
+  Connect();
+  Subscribe("a/#");
+  Subscribe("b");
+  GrantAll();
+  Stop(seconds(3));
+  ASSERT_THAT(client_.unsubscriptions(), SizeIs(2));
+  EXPECT_EQ(client_.disconnect_calls(), 0);
+  client_.AnswerUnsubscribe(client_.unsubscriptions()[0].packet_id);
+  EXPECT_EQ(client_.disconnect_calls(), 0);
+  client_.AnswerUnsubscribe(client_.unsubscriptions()[1].packet_id);
+  loop_.RunUntilIdle();
+  EXPECT_EQ(client_.disconnect_calls(), 1);
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_THAT(log_.lines(LogLevel::kInfo), IsEmpty());
+}
+
+TEST_F(SessionTest, AStopDoesNotWaitForSubscriptionsForEver) {
+  client_.SetKeepsSession(true);
+  Connect();
+  Subscribe("a");
+  Stop(seconds(3));
+  loop_.Advance(seconds(3));
+  EXPECT_EQ(client_.disconnect_calls(), 1);
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_THAT(log_.lines(LogLevel::kInfo),
+              ElementsAre(HasSubstr("the broker keeps the subscriptions")));
+}
+
+TEST_F(SessionTest, AStopLeavesTheSubscriptionsOfACleanSession) {
+  Connect();
+  Subscribe("a");
+  GrantAll();
+  Stop(seconds(3));
+  EXPECT_THAT(client_.unsubscriptions(), IsEmpty());
+  EXPECT_EQ(client_.disconnect_calls(), 1);
+  EXPECT_EQ(stopped_, 1);
+}
+
 // Everything at once.
 
 class SessionLifeTest : public SessionTest,
@@ -1566,6 +1606,13 @@ TEST_P(SessionLifeTest, LosesNothing) {
   client_.AcknowledgeAll();
   NotePublications();
   Stop(seconds(3));
+  const std::vector<FakeMqttClient::Unsubscription> unsubscriptions =
+      client_.unsubscriptions();
+  for (const auto& unsubscription : unsubscriptions) {
+    if (client_.state() != FakeMqttClient::State::kConnected) break;
+    client_.AnswerUnsubscribe(unsubscription.packet_id);
+  }
+  loop_.RunUntilIdle();
 
   EXPECT_EQ(delivered_.size(), static_cast<size_t>(published));
   for (const Qos qos : {kQos1, kQos2}) {

@@ -38,6 +38,7 @@ def test_a_name_server_that_does_not_answer(
         host=BROKER_NAME,
         connect_timeout=1,
         drain_timeout=500,
+        control_address="",  # Its threads are not counted.
     )
     ledger = Ledger(kamailio)
     traffic = Traffic(environment, kamailio)

@@ -40,8 +40,6 @@ void FakeMqttClient::Disconnect() {
   PostDisconnected({DisconnectKind::kRequested, "disconnect requested"});
 }
 
-void FakeMqttClient::DisconnectForGood() { Disconnect(); }
-
 void FakeMqttClient::DropSession() {
   EXPECT_EQ(state_, State::kIdle) << "DropSession() while not idle";
   ++drop_session_calls_;

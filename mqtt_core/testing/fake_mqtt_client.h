@@ -39,12 +39,11 @@ class FakeMqttClient : public MqttClient {
   explicit FakeMqttClient(EventLoop* loop);
   ~FakeMqttClient() override;
 
-  // Disconnect(), DisconnectForGood() and Abort() post the OnDisconnected()
+  // Disconnect() and Abort() post the OnDisconnected()
   // that they cause.
   void SetListener(Listener* listener) override;
   void Connect() override;
   void Disconnect() override;
-  void DisconnectForGood() override;
   // Posts the OnSessionLost() that it causes.
   void DropSession() override;
   void Abort(DisconnectReason reason) override;
@@ -54,6 +53,7 @@ class FakeMqttClient : public MqttClient {
   absl::StatusOr<PacketId> Unsubscribe(const std::string& filter) override;
   void BeginBatch() override;
   void EndBatch() override;
+  bool IsSessionKept() const override { return keeps_session_; }
   bool WantsMore() const override;
 
   // What was asked for; disconnect_calls() counts those for good, too. The
