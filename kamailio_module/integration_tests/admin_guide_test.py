@@ -113,7 +113,8 @@ def default_settings() -> dict[str, str]:
         (structure, member): value.strip('"')
         for structure, body in re.findall(
             r"^struct (\w+) \{\n(.*?)^\};",
-            source("mqtt_core/settings.h"),
+            source("mqtt_core/settings.h")
+            + source("control_api/control_settings.h"),
             re.MULTILINE | re.DOTALL,
         )
         for member, value in re.findall(
@@ -127,11 +128,16 @@ def default_settings() -> dict[str, str]:
     }
 
     def value_of(expression: str) -> str:
-        member = re.search(r"defaults\.(?:(\w+)\.)?(\w+)", expression)
+        member = re.search(
+            r"(defaults|ControlSettings\(\))\.(?:(\w+)\.)?(\w+)", expression
+        )
         if member is None:
             return expression
-        structure = member_structures.get(member[1], "Settings")
-        text = initial[structure, member[2]]
+        if member[1] == "defaults":
+            structure = member_structures.get(member[2], "Settings")
+        else:
+            structure = "ControlSettings"
+        text = initial[structure, member[3]]
         shift = re.fullmatch(r"(\d+) << (\d+)", text)
         return str(int(shift[1]) << int(shift[2])) if shift else text
 
@@ -159,7 +165,11 @@ def test_parameters() -> None:
 
 def test_defaults() -> None:
     without = dict.fromkeys(exported_parameters(), "none")
-    expected = without | {"event_callback": "empty"} | default_settings()
+    expected = (
+        without
+        | {"event_callback": "empty", "control_address": "runtime_dir"}
+        | default_settings()
+    )
     assert expected["port"] == "1883"
     rows = table("## Parameters")
     assert {
