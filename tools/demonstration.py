@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import signal
 import subprocess
 import sys
@@ -10,8 +12,16 @@ import tempfile
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from tools.harness.broker import Broker
+from tools.harness.grpcurl import (
+    SERVICE,
+    Grpcurl,
+    grpcurl_path,
+    parse_messages,
+)
+from tools.harness.kamailio import mqtt_control_socket
 from tools.harness.module_under_test import module_under_test
 from tools.harness.mqtt_client import Message, MqttClient
 from tools.harness.ports import free_port
@@ -22,7 +32,14 @@ _TESTDATA = Path(__file__).absolute().parents[1] / "testdata"
 _CONFIGURATION = _TESTDATA / "demo" / "kamailio.cfg"
 _SIPP_SCENARIO = _TESTDATA / "sipp" / "message.xml"
 
-_STATISTICS = ("accepted", "acknowledged", "queued", "dropped", "routes_run")
+_STATISTICS = (
+    "accepted",
+    "acknowledged",
+    "queued",
+    "dropped",
+    "injected",
+    "routes_run",
+)
 
 
 def _heading(text: str) -> None:
@@ -33,12 +50,40 @@ def _say(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _describe(event: dict[str, Any]) -> str:
+    """An event of the control service, on one line."""
+    (kind,) = event.keys() - {"time"}
+    what = event[kind]
+    if kind == "disconnected":
+        return f"{kind}: {what['reason']}"
+    if kind == "subscription_changed":
+        subscription = what["subscription"]
+        return f"{kind}: {_describe_subscription(subscription)}"
+    return kind
+
+
+def _describe_subscription(subscription: dict[str, Any]) -> str:
+    state = subscription["state"].removeprefix("SUBSCRIPTION_STATE_")
+    origin = subscription["origin"].removeprefix("SUBSCRIPTION_ORIGIN_")
+    return (
+        f"{subscription['topic_filter']} "
+        f"(QoS {subscription['requested_qos']}, {state.lower()}, "
+        f"by the {origin.lower()})"
+    )
+
+
 class _Demonstration:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self._directory = directory
         self._stack = stack
         self._sip_port = free_port()
         self._control_socket = f"unix:{directory}/kamailio_ctl"
+        self._mqtt_socket = mqtt_control_socket(directory)
+        self._grpcurl = Grpcurl(self._mqtt_socket)
         self._broker = Broker(directory)
         stack.callback(self._broker.close)
 
@@ -52,6 +97,9 @@ class _Demonstration:
         client.subscribe("sip/#")
         self._show_publish(client)
         self._show_event_route(client)
+        self._show_control_service()
+        self._show_injected_message(client)
+        self._show_reconnect()
         self._show_statistics()
 
     def _start_kamailio(self) -> None:
@@ -104,6 +152,43 @@ class _Demonstration:
         _say(f"Kamailio:    {self._log_line('event_route[mqtt:message]')}")
         self._show(answer)
 
+    def _show_control_service(self) -> None:
+        _heading("The control service, by grpcurl")
+        services = self._grpcurl.run("list").output.split()
+        _say(f"services:    {', '.join(services)}")
+        page = self._grpcurl.call("ListSubscriptions").message
+        for subscription in page["subscriptions"]:
+            _say(f"subscribed:  {_describe_subscription(subscription)}")
+
+    def _show_injected_message(self, client: MqttClient) -> None:
+        _heading("An injected message runs the event route, too")
+        topic, payload = "sip/commands/greet", "hello from grpcurl"
+        _say(f'injected:    {topic} "{payload}"')
+        request = {"topic": topic, "payload": _base64(payload)}
+        answer = self._grpcurl.call("InjectMessage", request).message
+        _say(f"grpcurl:     {answer['result']}, in {answer['run_time']}")
+        _say(f"Kamailio:    {self._log_line('event_route[mqtt:message]')}")
+        self._show(client.wait_message("sip/answers"))
+
+    def _show_reconnect(self) -> None:
+        _heading("A forced reconnect, watched")
+        kinds = ["EVENT_KIND_CONNECTION", "EVENT_KIND_SUBSCRIPTION"]
+        request = json.dumps({"kinds": kinds})
+        watch = Process(
+            self._grpcurl.command("-d", request, f"{SERVICE}/WatchEvents"),
+            self._directory / "events",
+        )
+        self._stack.callback(watch.close)
+        watch.wait_for_log('"synced"')
+        mode = "RECONNECT_MODE_ABRUPT"
+        _say(f"Reconnect:   {mode}")
+        answer = self._grpcurl.call("Reconnect", {"mode": mode, "wait": True})
+        _say(f"grpcurl:     {answer.message['connection']['state']}")
+        watch.wait_for_log("SUBSCRIPTION_STATE_ACTIVE")
+        watch.close()
+        for event in parse_messages(watch.log()):
+            _say(f"WatchEvents: {_describe(event)}")
+
     def _show(self, message: Message) -> None:
         payload = message.payload.decode()
         _say(f'MQTT client: {message.topic} "{payload}" (QoS {message.qos})')
@@ -133,6 +218,17 @@ class _Demonstration:
             f"-sf {_SIPP_SCENARIO} -key user alice -key text hello"
         )
         _say(f"kamcmd -s {self._control_socket} stats.get_statistics mqtt:")
+        grpcurl = f"{grpcurl_path()} -plaintext -unix -authority localhost"
+        _say(f"{grpcurl} {self._mqtt_socket} {SERVICE}/ListSubscriptions")
+        request = json.dumps(
+            {"topic": "sip/commands/x", "payload": _base64("your text")}
+        )
+        _say(
+            f"{grpcurl} -d '{request}' {self._mqtt_socket} "
+            f"{SERVICE}/InjectMessage"
+        )
+        _say(f"{grpcurl} {self._mqtt_socket} {SERVICE}/WatchEvents")
+        _say(f"{grpcurl} {self._mqtt_socket} {SERVICE}/Reconnect")
         _say(f"tail -f {self._kamailio.log_path}")
         _say("Ctrl-C ends both.")
         ended = threading.Event()

@@ -37,6 +37,18 @@ def grpcurl_path() -> str:
     return found
 
 
+def parse_messages(output: str) -> list[Any]:
+    """The JSON values that grpcurl prints one after the other."""
+    decoder = json.JSONDecoder()
+    values = []
+    rest = output.lstrip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        values.append(value)
+        rest = rest[end:].lstrip()
+    return values
+
+
 @dataclass(frozen=True)
 class GrpcurlResult:
     exit_code: int
@@ -47,14 +59,7 @@ class GrpcurlResult:
     def messages(self) -> list[Any]:
         """The JSON values of a successful call."""
         assert self.exit_code == 0, self.errors
-        decoder = json.JSONDecoder()
-        values = []
-        rest = self.output.lstrip()
-        while rest:
-            value, end = decoder.raw_decode(rest)
-            values.append(value)
-            rest = rest[end:].lstrip()
-        return values
+        return parse_messages(self.output)
 
     @property
     def message(self) -> Any:
