@@ -19,20 +19,12 @@ from tools.harness.control_client import ControlClient
 from tools.harness.control_stubs import messages
 from tools.harness.environment import Environment
 from tools.harness.fake_broker import FakeBroker
-from tools.harness.kamailio import Kamailio, KamailioConfiguration
+from tools.harness.kamailio import KamailioConfiguration
 from tools.harness.ledger import Ledger
 from tools.harness.waiting import DEADLINE, wait_for
 
 ABRUPT = messages.RECONNECT_MODE_ABRUPT
 GRACEFUL = messages.RECONNECT_MODE_GRACEFUL
-
-
-def control_client(
-    environment: Environment, kamailio: Kamailio
-) -> ControlClient:
-    client = environment.own(ControlClient(kamailio.mqtt_control_socket))
-    client.wait_ready()
-    return client
 
 
 class Events:
@@ -72,7 +64,7 @@ def test_reconnects_under_load_lose_nothing(environment: Environment) -> None:
     traffic = Traffic(environment, kamailio)
     subscriber = environment.mqtt_client(broker)
     subscriber.subscribe(NUMBERS, qos=2)
-    client = control_client(environment, kamailio)
+    client = environment.control_client(kamailio)
     events = Events(environment, client)
     with traffic.flowing(500, qos=[1]) as flow:
         for mode in (ABRUPT, GRACEFUL):
@@ -99,7 +91,7 @@ def test_a_reconnect_is_one_disconnected_and_one_connected(
     environment: Environment,
 ) -> None:
     scene = Scene(environment)
-    client = control_client(environment, scene.kamailio)
+    client = environment.control_client(scene.kamailio)
     events = Events(environment, client)
     client.stub.Reconnect(
         messages.ReconnectRequest(mode=ABRUPT, wait=True), timeout=DEADLINE
@@ -129,7 +121,7 @@ def test_inject_without_a_broker(environment: Environment) -> None:
         )
     )
     kamailio.start()
-    client = control_client(environment, kamailio)
+    client = environment.control_client(kamailio)
     events = Events(environment, client)
     result = client.stub.InjectMessage(
         messages.InjectMessageRequest(
@@ -150,7 +142,7 @@ def test_inject_without_a_broker(environment: Environment) -> None:
 
 def test_inject_without_a_route(environment: Environment) -> None:
     scene = Scene(environment)
-    client = control_client(environment, scene.kamailio)
+    client = environment.control_client(scene.kamailio)
     result = client.stub.InjectMessage(
         messages.InjectMessageRequest(topic="in"), timeout=DEADLINE
     )
@@ -161,7 +153,7 @@ def test_refused_subscriptions_are_visible(environment: Environment) -> None:
     broker = environment.own(FakeBroker(fake_broker.refuse_subscriptions))
     kamailio = start_kamailio(environment, broker)
     Ledger(kamailio).wait_connected()
-    client = control_client(environment, kamailio)
+    client = environment.control_client(kamailio)
     subscription = client.stub.Subscribe(
         messages.SubscribeRequest(topic_filter="in/#", qos=1, wait=True),
         timeout=DEADLINE,
@@ -176,7 +168,7 @@ def test_a_broker_that_is_down_is_visible(environment: Environment) -> None:
     kamailio = start_kamailio(
         environment, closed_port(environment), reconnect_delay=60
     )
-    client = control_client(environment, kamailio)
+    client = environment.control_client(kamailio)
     Traffic(environment, kamailio).publish(3)
 
     def status() -> Any:
@@ -201,7 +193,7 @@ def test_a_broker_that_is_down_is_visible(environment: Environment) -> None:
 
 def test_pages_of_subscriptions(environment: Environment) -> None:
     scene = Scene(environment)
-    client = control_client(environment, scene.kamailio)
+    client = environment.control_client(scene.kamailio)
     for number in range(5):
         client.stub.Subscribe(
             messages.SubscribeRequest(topic_filter=f"in/{number}"),
