@@ -54,12 +54,16 @@ class Block:
     text: str
 
 
-BLOCKS = [
-    Block(PAGE.count("\n", 0, found.start()) + 1, found[1], found[2])
-    for found in re.finditer(
-        r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
-    )
-]
+def blocks_of(page: str) -> list[Block]:
+    return [
+        Block(page.count("\n", 0, found.start()) + 1, found[1], found[2])
+        for found in re.finditer(
+            r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+        )
+    ]
+
+
+BLOCKS = blocks_of(PAGE)
 
 
 def normalised(text: str) -> str:
@@ -210,6 +214,13 @@ def test_commands(environment: Environment) -> None:
             reader.read(block)
         except Exception as error:
             raise AssertionError(f"line {block.line} of the page") from error
+
+
+def test_commands_of_the_readme_are_those_of_the_page() -> None:
+    readme = blocks_of((WORKSPACE / "README.md").read_text())
+    commands = {block.text for block in readme if PAGE_SOCKET in block.text}
+    assert commands
+    assert commands <= {block.text for block in BLOCKS}
 
 
 def section(heading: str) -> str:
