@@ -106,20 +106,24 @@ def test_what_a_broker_has_kept_from_an_earlier_process_is_removed(
     Traffic(environment, first).publish(10, qos=2)
     Ledger(first).wait_delivered()
     first.close()
-    kamailio = start_kamailio(environment, broker)
+    kamailio = start_kamailio(
+        environment,
+        broker,
+        routes='event_route[mqtt:connected] { mqtt_subscribe("in", 1); }',
+    )
     ledger = Ledger(kamailio)
     ledger.wait_connected()
     assert ledger["connects"] == 1
+    broker.wait_for_subscription("in")
     traffic = Traffic(environment, kamailio)
     traffic.publish(10, qos=2)
     ledger.wait_delivered()
     ledger.check(traffic)
     logins = re.findall(rf" as {CLIENT_ID} \(p2, c(\d)", broker.log())
     assert logins == ["0", "0", "1", "0"]
-    # And a clean stop leaves nothing behind.
+    # And a clean stop leaves nothing that collects messages.
     assert kamailio.stop() == 0
-    logins = re.findall(rf" as {CLIENT_ID} \(p2, c(\d)", broker.log())
-    assert logins == ["0", "0", "1", "0", "1"]
+    broker.process.wait_for_log(f"Received UNSUBSCRIBE from {CLIENT_ID}")
 
 
 @pytest.mark.parametrize("qos", EVERY_QOS)
