@@ -567,6 +567,7 @@ TEST_F(DispatcherControlTest, ReconnectsGracefully) {
   EXPECT_EQ((**answer).state, ConnectionState::kConnected);
   EXPECT_EQ((**answer).last_disconnect_reason, "reconnect requested");
   EXPECT_EQ(statistics_.connect_failures.Get(), 0);
+  EXPECT_THAT(log_.lines(LogLevel::kWarning), IsEmpty());
 }
 
 TEST_F(DispatcherControlTest, ReconnectsAbruptly) {

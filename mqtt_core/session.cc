@@ -395,8 +395,9 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   DropExpired();
   if (was_connected) {
     statistics_->disconnects.Add();
-    log_->Warning(absl::StrCat("connection to ", options_.broker, " lost: ",
-                               text, "; next attempt in ", Seconds(delay)));
+    log_->Write(requested.has_value() ? LogLevel::kNotice : LogLevel::kWarning,
+                absl::StrCat("connection to ", options_.broker, " lost: ", text,
+                             "; next attempt in ", Seconds(delay)));
     observer_->OnDisconnected(text);
   } else if (!requested.has_value()) {
     statistics_->connect_failures.Add();
