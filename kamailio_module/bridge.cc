@@ -333,7 +333,7 @@ int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
   return 0;
 }
 
-void mqtt_forked(void) { module->control.reset(); }
+void mqtt_leave_to_dispatcher(void) { module->control.reset(); }
 
 mqtt_result mqtt_publish(mqtt_bytes topic, mqtt_bytes payload, int qos,
                          mqtt_bytes options, mqtt_refusal* refusal) {

@@ -4,8 +4,8 @@
  * The boundary between the C layer, which knows Kamailio, and the C++ core,
  * which doesn't. Nothing of Kamailio and nothing of C++ passes through it.
  *
- * Processes: mqtt_check(), mqtt_init() and mqtt_forked() belong to Kamailio's
- * main process, the first two before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
+ * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
+ * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
  * reads counters may be called in any process after mqtt_init() and never block.
  * mqtt_dispatch() is the life of the dispatcher process.
  *
@@ -99,9 +99,9 @@ int mqtt_check(const mqtt_settings *settings, const mqtt_process *process,
 int mqtt_init(const mqtt_settings *settings, const mqtt_process *process,
               mqtt_log_f log);
 
-/* The main process has forked the dispatcher process: closes what only that
- * one needs. */
-void mqtt_forked(void);
+/* For every process but the dispatcher's, after all forks from it or as its
+ * first act: closes what only the dispatcher needs. */
+void mqtt_leave_to_dispatcher(void);
 
 /* What a script call returns; the values are the script's return codes. */
 typedef enum mqtt_result {

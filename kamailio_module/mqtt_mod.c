@@ -33,6 +33,7 @@ MODULE_VERSION
 #define REFUSED_STATUS 255
 
 static mqtt_settings settings;
+static int is_dispatcher;
 static str event_callback = STR_STATIC_INIT("");
 
 /* Plain storage: mqtt_check() judges all of it at once, when it is known. */
@@ -134,6 +135,7 @@ static int dispatch(void) {
   struct sigaction stop = {.sa_handler = on_stop_signal,
                            .sa_flags = SA_RESTART};
 
+  is_dispatcher = 1;
   if (cfg_child_init() < 0 || init_child(PROC_RPC) < 0) {
     LM_ERR("could not initialize the dispatcher process\n");
     return EXIT_FAILURE;
@@ -152,7 +154,11 @@ static int child_init(int rank) {
   sigset_t previous;
   int pid;
 
-  if (rank != PROC_MAIN) return 0;
+  if (rank == PROC_INIT || is_dispatcher) return 0;
+  if (rank != PROC_MAIN) {
+    mqtt_leave_to_dispatcher();
+    return 0;
+  }
   /* Kamailio's handler loses a signal that reaches the new process before
    * fork_process() has marked it as a child. */
   sigemptyset(&stop_signals);
@@ -171,7 +177,7 @@ static int child_init(int rank) {
   /* Like Kamailio's own processes: what the main process registered with
    * atexit() is not for its children. */
   if (pid == 0) _exit(dispatch());
-  mqtt_forked();
+  mqtt_leave_to_dispatcher();
   return 0;
 }
 

@@ -303,3 +303,21 @@ def test_a_stopped_caller_delays_nothing(environment: Environment) -> None:
         Traffic(environment, kamailio).publish(500)
         stop_in_time(kamailio, 3 + 1)
         caller.kill()
+
+
+def test_only_the_dispatcher_holds_the_socket(
+    environment: Environment,
+) -> None:
+    # Another process would take connections once the dispatcher is gone.
+    kamailio = start_at(environment)
+    (inode,) = (
+        line.split()[6]
+        for line in Path("/proc/net/unix").read_text().splitlines()
+        if line.endswith(f" {kamailio.mqtt_control_socket}")
+    )
+    holders = [
+        pid
+        for pid in kamailio.process_ids()
+        if f"socket:[{inode}]" in kamailio.descriptors(pid).values()
+    ]
+    assert holders == [kamailio.dispatcher_pid()]
