@@ -5,9 +5,9 @@
  * which doesn't. Nothing of Kamailio and nothing of C++ passes through it.
  *
  * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
- * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and what
- * reads counters may be called in any process after mqtt_init() and never block.
- * mqtt_dispatch() is the life of the dispatcher process.
+ * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and
+ * what reads counters may be called in any process after mqtt_init() and never
+ * block. mqtt_dispatch() is the life of the dispatcher process.
  *
  * Threads: one thread a process calls these functions, Kamailio's own. Only
  * mqtt_request_stop() may interrupt it (it is async-signal-safe), and only

@@ -71,8 +71,10 @@ static param_export_t parameters[] = {
     {"control_mode", PARAM_INT, &settings.control_mode},
     {"control_user", PARAM_STRING, &settings.control_user},
     {"control_group", PARAM_STRING, &settings.control_group},
-    {"control_tls_certificate", PARAM_STRING, &settings.control_tls_certificate},
-    {"control_tls_private_key", PARAM_STRING, &settings.control_tls_private_key},
+    {"control_tls_certificate", PARAM_STRING,
+     &settings.control_tls_certificate},
+    {"control_tls_private_key", PARAM_STRING,
+     &settings.control_tls_private_key},
     {"control_tls_ca", PARAM_STRING, &settings.control_tls_ca},
     {0}};
 

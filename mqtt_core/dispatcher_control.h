@@ -127,7 +127,7 @@ class DispatcherControl final : public Control {
   std::vector<Watching> watching_;
   Interest any_interest_;  // of those that watch
   // Calls that wait, by what they wait for.
-  std::multimap<std::string, PendingSubscribe> subscribes_;  // by filter
+  std::multimap<std::string, PendingSubscribe> subscribes_;      // by filter
   std::multimap<std::string, PendingUnsubscribe> unsubscribes_;  // by filter
   std::map<uint64_t, PendingPublish> publishes_;  // by publish id
   std::map<CallId, PendingInject> injections_;

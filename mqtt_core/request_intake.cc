@@ -106,8 +106,7 @@ void RequestIntake::ReportLosses() {
 void RequestIntake::Report(uint64_t lost, uint64_t* reported,
                            absl::string_view why) {
   if (lost == *reported) return;
-  log_->Warning(
-      absl::StrCat(lost - *reported, " request(s) not taken: ", why));
+  log_->Warning(absl::StrCat(lost - *reported, " request(s) not taken: ", why));
   *reported = lost;
 }
 
