@@ -99,7 +99,7 @@ def exported_parameters() -> dict[str, str]:
     words = {"INT": "int", "STR": "str", "STRING": "str"}
     types: dict[str, list[str]] = {}
     for name, kind in re.findall(
-        r'^    \{"(\w+)", PARAM_(\w+), ',
+        r'^    \{"(\w+)", PARAM_(\w+),',
         source("kamailio_module/mqtt_mod.c"),
         re.MULTILINE,
     ):
