@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of tools/bench, once everything is built."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.bench_run import (
+    control_rows,
+    flow_rows,
+    latency_rows,
+    picture,
+    report,
+    runner,
+    scaling_rows,
+)
+from tools.bench_run.rows import Load, Row
+
+_ROWS = (*flow_rows.ROWS, *latency_rows.ROWS, *control_rows.ROWS)
+_SCALING = "scaling"
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/bench",
+        description="Measures this module and Kamailio's stock one, in turn,"
+        " and libmosquitto alone as the limit. The exit status is 1 if a"
+        " measurement failed; no figure does that.",
+        epilog="Rows: "
+        + "; ".join(
+            f"{row.name} ({row.title})"
+            for row in (*_ROWS, *scaling_rows.ROWS)
+        )
+        + ".",
+    )
+    names = [row.name for row in (*_ROWS, *scaling_rows.ROWS)]
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        choices=[*names, _SCALING],
+        help=f"what to measure, by name; {_SCALING}: all whose name begins so"
+        " (default: all others)",
+    )
+    parser.add_argument(
+        "--runs",
+        type=_positive,
+        default=3,
+        help="of each subject in each row (default: 3)",
+    )
+    parser.add_argument(
+        "--messages",
+        type=_positive,
+        default=300000,
+        help="in a series of messages; slower rows take a share of them"
+        " (default: 300000)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="where to write all values"
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="where to draw throughput and latency, as SVG",
+    )
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help="print the table as Markdown; progress goes to standard error",
+    )
+    return parser.parse_args()
+
+
+def _chosen(names: list[str] | None) -> list[Row]:
+    if names is None:
+        return list(_ROWS)
+    return [
+        row
+        for row in (*_ROWS, *scaling_rows.ROWS)
+        if row.name in names
+        or (_SCALING in names and row in scaling_rows.ROWS)
+    ]
+
+
+def main() -> int:
+    arguments = _arguments()
+    results = runner.run(
+        _chosen(arguments.rows),
+        runs=arguments.runs,
+        load=Load(arguments.messages),
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if arguments.json is not None:
+        arguments.json.write_text(report.as_json(results))
+    if arguments.picture is not None:
+        arguments.picture.write_text(picture.svg(results))
+    if arguments.markdown:
+        print(report.markdown(results))
+    else:
+        print("\n" + report.text(results))
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
