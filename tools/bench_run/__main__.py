@@ -18,7 +18,12 @@ from tools.bench_run import (
 )
 from tools.bench_run.rows import Load, Row
 
-_ROWS = (*flow_rows.ROWS, *latency_rows.ROWS, *control_rows.ROWS)
+ROWS = (
+    *flow_rows.ROWS,
+    *latency_rows.ROWS,
+    *control_rows.ROWS,
+    *scaling_rows.ROWS,
+)
 _SCALING = "scaling"
 
 
@@ -36,18 +41,14 @@ def _arguments() -> argparse.Namespace:
         " and libmosquitto alone as the limit. The exit status is 1 if a"
         " measurement failed; no figure does that.",
         epilog="Rows: "
-        + "; ".join(
-            f"{row.name} ({row.title})"
-            for row in (*_ROWS, *scaling_rows.ROWS)
-        )
+        + "; ".join(f"{row.name} ({row.title})" for row in ROWS)
         + ".",
     )
-    names = [row.name for row in (*_ROWS, *scaling_rows.ROWS)]
     parser.add_argument(
         "--rows",
         nargs="+",
         metavar="ROW",
-        choices=[*names, _SCALING],
+        choices=[*(row.name for row in ROWS), _SCALING],
         help=f"what to measure, by name; {_SCALING}: all whose name begins so"
         " (default: all others)",
     )
@@ -76,17 +77,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--markdown",
         action="store_true",
-        help="print the table as Markdown; progress goes to standard error",
+        help="print the table as Markdown",
     )
     return parser.parse_args()
 
 
 def _chosen(names: list[str] | None) -> list[Row]:
     if names is None:
-        return list(_ROWS)
+        return [row for row in ROWS if row not in scaling_rows.ROWS]
     return [
         row
-        for row in (*_ROWS, *scaling_rows.ROWS)
+        for row in ROWS
         if row.name in names
         or (_SCALING in names and row in scaling_rows.ROWS)
     ]

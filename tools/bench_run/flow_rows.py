@@ -115,7 +115,8 @@ def _drain(
     node = Node(environment, module)
     count = min(load.of(0.15), 90000)  # The queue takes 100,000.
     node.sink.shut()
-    # The loop may be faster than the news; what is written then is lost.
+    # The module has to notice before the loop begins: how soon it does is not
+    # what is measured, and neither says when.
     time.sleep(0.2)
     node.sink.reset()
     node.answer_time(node.loop(count, user="loop1"))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tools.bench_run.programs import SinkBroker
+from tools.bench_run.programs import PATIENCE, SinkBroker
 from tools.harness.environment import Environment
 from tools.harness.kamailio import KamailioConfiguration
 from tools.harness.module_under_test import module_under_test
@@ -95,6 +95,7 @@ event_route[mqtt:message] {{
 }}
 """
 _RECEIVED = re.compile(r"RECEIVED (\d+)\.")
+_LONGEST_MARK = 30  # Characters.
 
 _SLEEPS = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)", re.MULTILINE)
 
@@ -148,7 +149,9 @@ def _processor_time(pid: int) -> float:
     )
 
 
-def sink_flow(sink: SinkBroker, count: int, *, patience: float = 3.0) -> Flow:
+def sink_flow(
+    sink: SinkBroker, count: int, *, patience: float = PATIENCE
+) -> Flow:
     """What comes to a sink that was reset."""
     received = sink.collect(count, patience=patience)
     seconds = 1e-9 * (received.last - received.first)
@@ -281,12 +284,14 @@ class Node:
         begin = progress_at = time.monotonic()
         with self.kamailio.process.log_path.open() as log:
             self.sink.send(sent, size=size, topics=topics)
+            text = ""
             while received < count:
-                marks = _RECEIVED.findall(log.read())
+                text = text[-_LONGEST_MARK:] + log.read()
+                marks = _RECEIVED.findall(text)
                 now = time.monotonic()
-                if marks:
+                if marks and int(marks[-1]) > received:
                     received, progress_at = int(marks[-1]), now
-                elif now - progress_at > DEADLINE / 10:
+                elif now - progress_at > PATIENCE:
                     break
                 if (more := min(received + window, count) - sent) > 0:
                     self.sink.send_more(more)

@@ -17,6 +17,9 @@ from tools.harness.waiting import DEADLINE, wait_for
 
 _FOLDER = Path("tools/bench_run")
 
+# Seconds without any message after which the rest counts as lost.
+PATIENCE = 3.0
+
 
 def _built(name: str) -> Path:
     for tree in built_trees():
@@ -126,7 +129,7 @@ class SinkBroker:
             deadline=deadline,
         )
 
-    def collect(self, count: int, *, patience: float = 3.0) -> Received:
+    def collect(self, count: int, *, patience: float = PATIENCE) -> Received:
         """Waits until so many have come, or until none has come for `patience`
         seconds."""
         progress_at, known = time.monotonic(), -1

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from tools.bench_run.figures import Figure, ratio, summary
 from tools.bench_run.node import OURS, STOCK
@@ -79,47 +80,61 @@ def _header(results: Results) -> str:
     )
 
 
-def text(results: Results) -> str:
-    table = [
+def _table(results: Results) -> list[list[tuple[str, ...]]]:
+    """The headings, and for each row the cells of its figures: columns in which
+    there is nothing to say are left out."""
+    rows = [[_HEADINGS]] + [
         [_cells(result, figure) for figure in result.row.figures]
         for result in results.rows
     ]
-    widths = [
-        max(
-            len(cells[column])
-            for rows in [[_HEADINGS], *table]
-            for cells in rows
-        )
+    filled = [
+        any(cells[column] for row in rows[1:] for cells in row)
         for column in range(len(_HEADINGS))
+    ]
+    return [
+        [tuple(itertools.compress(cells, filled)) for cells in row]
+        for row in rows
+    ]
+
+
+def text(results: Results) -> str:
+    (headings,), *rows = table = _table(results)
+    widths = [
+        max(len(cells[column]) for row in table for cells in row)
+        for column in range(len(headings))
     ]
 
     def line(cells: tuple[str, ...]) -> str:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths)]
         return ("  " + "  ".join(padded)).rstrip()
 
-    lines = [_header(results), "", line(_HEADINGS)]
-    for result, rows in zip(results.rows, table):
+    lines = [_header(results), "", line(headings)]
+    for result, row in zip(results.rows, rows):
         lines += ["", f"{result.row.name}: {result.row.title}"]
-        lines += map(line, rows)
+        lines += map(line, row)
     lines += [f"FAILED {failure}" for failure in results.failures]
     return "\n".join(lines)
 
 
 def markdown(results: Results) -> str:
-    return "\n".join(_markdown_lines(results))
+    (headings,), *rows = _table(results)
+    lines = [
+        _header(results),
+        "",
+        _markdown_row(("", *headings)),
+        _markdown_row(("---",) * (len(headings) + 1)),
+    ]
+    for result, row in zip(results.rows, rows):
+        titles = itertools.chain([result.row.title], itertools.repeat(""))
+        lines += [
+            _markdown_row((title, *cells)) for title, cells in zip(titles, row)
+        ]
+    lines += [f"FAILED {failure}" for failure in results.failures]
+    return "\n".join(lines)
 
 
-def _markdown_lines(results: Results) -> Iterator[str]:
-    yield _header(results)
-    yield ""
-    yield "| | " + " | ".join(("", *_HEADINGS[1:])) + " |"
-    yield "| --- " * (len(_HEADINGS) + 1) + "|"
-    for result in results.rows:
-        title = result.row.title
-        for figure in result.row.figures:
-            yield "| " + " | ".join((title, *_cells(result, figure))) + " |"
-            title = ""
-    yield from (f"FAILED {failure}" for failure in results.failures)
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def as_json(results: Results) -> str:

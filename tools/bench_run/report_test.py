@@ -68,6 +68,18 @@ def test_text_has_the_same() -> None:
     assert "p99 ms 1.50 never (40.2 to never)".split() in lines
 
 
+def test_columns_without_a_value_are_left_out() -> None:
+    results = _results()
+    del results.rows[0].measurements["libmosquitto"]
+    del results.rows[0].measurements["stock"]
+    lines = markdown(results).splitlines()
+    assert lines[-4:-1] == [
+        "|  |  | unit | ours |",
+        "| --- | --- | --- | --- |",
+        "| a row | rate | msg/s | 3,000 (2,000 to 4,000) |",
+    ]
+
+
 def test_json_has_every_value() -> None:
     document = json.loads(as_json(_results()))
     assert document["messages"] == 9000
