@@ -138,12 +138,14 @@ void MosquittoClient::Abort(DisconnectReason reason) {
 
 absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Publish(
     const Message& message) {
+  if (message.qos == Qos::kExactlyOnce) answers_input_ = true;
   return Submitting([&] { return connection_->Publish(message); });
 }
 
 absl::StatusOr<MosquittoClient::PacketId> MosquittoClient::Subscribe(
     const std::string& filter, Qos qos) {
   if (qos == Qos::kExactlyOnce) keeps_session_ = false;
+  if (qos != Qos::kAtMostOnce) answers_input_ = true;
   return Submitting([&] { return connection_->Subscribe(filter, qos); });
 }
 
@@ -217,7 +219,9 @@ void MosquittoClient::OnTcpConnected() {
 void MosquittoClient::OnSocket(bool readable, bool writable) {
   if (writable) connection_->Write();
   if (readable && IsReading()) {
+    if (answers_input_) SetCork(true);
     connection_->Read();
+    if (answers_input_) SetCork(false);
     AcknowledgeSegments();
   }
   Settle();

@@ -162,6 +162,9 @@ class MosquittoClient final : public MqttClient {
   std::unique_ptr<IoWatch> watch_;
   int lingering_descriptor_ = -1;
   bool was_full_ = false;  // had no room
+  // Whether the library may write while it reads, each packet by itself:
+  // PUBREL, or PUBACK and PUBREC.
+  bool answers_input_ = false;
   bool in_batch_ = false;
   int batch_size_ = 0;
   // What DeliverEvents() works on; members to keep their memory.
