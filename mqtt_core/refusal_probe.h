@@ -59,8 +59,8 @@ class RefusalProbe {
 
   // A CONNACK 0 has come. Returns how long to publish nothing.
   Duration OnConnected(TimePoint now);
+  // In a search: its message was submitted, and confirmed.
   void OnSubmitted(TimePoint now) { submitted_at_ = now; }
-  // A message of QoS 1 or 2.
   void OnConfirmed();
   // The connection has ended, with that in flight.
   Verdict OnDisconnected(DisconnectKind kind, TimePoint now,

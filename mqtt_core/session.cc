@@ -146,7 +146,9 @@ void Session::SubmitWaiting() {
         client_->Publish(*message);
     if (packet_id.ok()) {
       outbox_.MarkSubmitted(*packet_id);
-      refusal_probe_.OnSubmitted(clock_->Now());
+      if (refusal_probe_.is_searching()) {
+        refusal_probe_.OnSubmitted(clock_->Now());
+      }
     } else if (absl::IsInvalidArgument(packet_id.status())) {
       outbox_.DropNext();
       loss_log_.Add(Loss::kInvalid, 1);

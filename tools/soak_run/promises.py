@@ -125,6 +125,7 @@ def _check_delivered(scene: Scene, counters: dict[str, int]) -> Outcome:
         outcome.twice_in_all[qos] = len(twice_in_all & accepted)
     assert outcome.lost[1] == outcome.lost[2] == 0, outcome
     assert outcome.twice_in_all[0] == 0, outcome
+    assert outcome.twice[2] == 0, outcome
     answers = set(scene.answers.numbers)
     assert len(answers) == scene.answers_accepted(), "answers were lost"
     outcome.refused = scene.refused_count()

@@ -42,11 +42,12 @@ _REQUEST_ROUTE = """
     sl_send_reply("200", "$rc");
     exit;"""
 
-# Messages are answered, but for those that are there to keep the event route
+# Subscribed to with QoS 1: with QoS 2 the session would not be kept, and QoS 2
+# not be exactly once. Messages are answered, but for those that are there to keep the event route
 # busy: "in/flood", and "in/pause" with the seconds to sleep.
 _EVENT_ROUTES = """
 event_route[mqtt:connected] {
-    mqtt_subscribe("in/#", 2);
+    mqtt_subscribe("in/#", 1);
 }
 event_route[mqtt:disconnected] {
     xlog("L_NOTICE", "$mqtt(reason)\\n");
