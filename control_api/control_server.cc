@@ -5,6 +5,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <future>
@@ -107,6 +108,16 @@ void ControlServer::AddEntrances(grpc::ServerBuilder& builder) {
 
 absl::Status ControlServer::Start() {
   const SignalBlocker blocker;
+  absl::Status status;
+  // Threads inherit their niceness from the one that makes them.
+  std::thread([&] {
+    if (nice(kControlNiceness) < 0) log_->Debug("nice() is not permitted");
+    status = StartThreads();
+  }).join();
+  return status;
+}
+
+absl::Status ControlServer::StartThreads() {
   SendGrpcLogTo(log_);
   EnableStandardServices();
   loop_ = std::make_unique<EvLoop>();

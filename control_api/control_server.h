@@ -80,6 +80,7 @@ class ControlServer {
     std::shared_ptr<PeerIdentity> identity;  // over a Unix socket
   };
 
+  absl::Status StartThreads();
   void AddEntrances(grpc::ServerBuilder& builder);
   void EndService(Duration grace);
   void Admit(size_t slot, int fd, const absl::optional<PeerCredentials>& peer);
