@@ -24,10 +24,6 @@ inline constexpr int kMaxControlThreads = 16;
 // For TLS and the beginning of HTTP/2.
 inline constexpr Duration kControlHandshakeTimeout = std::chrono::seconds(10);
 
-// By how much the service's threads give way to SIP and MQTT on a busy machine,
-// see nice(2).
-inline constexpr int kControlNiceness = 10;
-
 // A client that pings more often than that is disconnected.
 inline constexpr Duration kMinControlPingInterval = std::chrono::seconds(10);
 

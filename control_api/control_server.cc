@@ -23,6 +23,10 @@ namespace {
 
 constexpr char kBrokerHealth[] = "kamailio.mqtt.v1.Broker";
 
+// By how much the service's threads give way to SIP and MQTT on a busy machine,
+// see nice(2).
+constexpr int kNiceness = 10;
+
 int Milliseconds(Duration duration) {
   return static_cast<int>(
       std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
@@ -111,7 +115,7 @@ absl::Status ControlServer::Start() {
   absl::Status status;
   // Threads inherit their niceness from the one that makes them.
   std::thread([&] {
-    if (nice(kControlNiceness) < 0) log_->Debug("nice() is not permitted");
+    if (nice(kNiceness) < 0) log_->Debug("nice() is not permitted");
     status = StartThreads();
   }).join();
   return status;
