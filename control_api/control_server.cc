@@ -112,16 +112,23 @@ void ControlServer::AddEntrances(grpc::ServerBuilder& builder) {
 
 absl::Status ControlServer::Start() {
   const SignalBlocker blocker;
-  absl::Status status;
-  // Threads inherit their niceness from the one that makes them.
-  std::thread([&] {
-    if (nice(kNiceness) < 0) log_->Debug("nice() is not permitted");
-    status = StartThreads();
-  }).join();
+  std::promise<absl::Status> started;
+  std::future<absl::Status> start = started.get_future();
+  thread_ = std::thread(&ControlServer::RunThread, this, std::move(started));
+  const absl::Status status = start.get();
+  if (!status.ok()) thread_.join();
   return status;
 }
 
-absl::Status ControlServer::StartThreads() {
+// gRPC's threads inherit their niceness from the one that makes them.
+void ControlServer::RunThread(std::promise<absl::Status> started) {
+  if (nice(kNiceness) < 0) log_->Debug("nice() is not permitted");
+  const absl::Status status = MakeServer();
+  started.set_value(status);
+  if (status.ok()) loop_->Run();
+}
+
+absl::Status ControlServer::MakeServer() {
   SendGrpcLogTo(log_);
   EnableStandardServices();
   loop_ = std::make_unique<EvLoop>();
@@ -147,7 +154,6 @@ absl::Status ControlServer::StartThreads() {
       [this](size_t slot, int fd, const absl::optional<PeerCredentials>& peer) {
         Admit(slot, fd, peer);
       });
-  thread_ = std::thread([this] { loop_->Run(); });
   return absl::OkStatus();
 }
 

@@ -19,6 +19,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -80,7 +81,9 @@ class ControlServer {
     std::shared_ptr<PeerIdentity> identity;  // over a Unix socket
   };
 
-  absl::Status StartThreads();
+  // The control thread.
+  void RunThread(std::promise<absl::Status> started);
+  absl::Status MakeServer();
   void AddEntrances(grpc::ServerBuilder& builder);
   void EndService(Duration grace);
   void Admit(size_t slot, int fd, const absl::optional<PeerCredentials>& peer);
