@@ -43,8 +43,9 @@ _REQUEST_ROUTE = """
     exit;"""
 
 # Subscribed to with QoS 1: with QoS 2 the session would not be kept, and QoS 2
-# not be exactly once. Messages are answered, but for those that are there to keep the event route
-# busy: "in/flood", and "in/pause" with the seconds to sleep.
+# not be exactly once. Messages are answered, but for those that are there to
+# keep the event route busy: "in/flood", and "in/pause" with the seconds to
+# sleep.
 _EVENT_ROUTES = """
 event_route[mqtt:connected] {
     mqtt_subscribe("in/#", 1);
