@@ -3,7 +3,6 @@
 #include "mqtt_core/dispatcher_control.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +11,6 @@
 
 namespace kamailio_mqtt {
 namespace {
-
-constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
 constexpr Control::Interest kNoInterest = {false, false, false, false, false};
 
@@ -117,7 +114,7 @@ void DispatcherControl::Watch(std::shared_ptr<Watcher> watcher,
   loop_->Post([this, watcher = std::move(watcher), interest]() mutable {
     std::vector<Subscription> subscriptions;
     if (interest.subscription_snapshot) {
-      subscriptions = session_->subscriptions().List(0, kAll).subscriptions;
+      subscriptions = session_->subscriptions().All();
     }
     watcher->OnSynced(session_->status(), std::move(subscriptions));
     watching_.push_back({std::move(watcher), interest});

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -294,9 +293,7 @@ void Session::ContinueStop() {
 // Nobody will come for what a kept session goes on collecting.
 bool Session::LeaveSubscriptions() {
   if (!client_->IsSessionKept()) return true;
-  constexpr size_t kAll = std::numeric_limits<size_t>::max();
-  for (const Subscription& subscription :
-       subscriptions_.List(0, kAll).subscriptions) {
+  for (const Subscription& subscription : subscriptions_.All()) {
     unwanted_.insert(subscription.filter);
   }
   subscriptions_.Clear();
@@ -410,9 +407,7 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
 }
 
 void Session::ForgetSubscriptions() {
-  constexpr size_t kAll = std::numeric_limits<size_t>::max();
-  for (const Subscription& subscription :
-       subscriptions_.List(0, kAll).subscriptions) {
+  for (const Subscription& subscription : subscriptions_.All()) {
     observer_->OnSubscriptionChanged(subscription, true);
   }
   subscriptions_.Clear();

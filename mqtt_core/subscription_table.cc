@@ -145,6 +145,10 @@ SubscriptionPage SubscriptionTable::List(uint64_t after, size_t limit) const {
   return page;
 }
 
+std::vector<Subscription> SubscriptionTable::All() const {
+  return List(0, std::numeric_limits<size_t>::max()).subscriptions;
+}
+
 SubscriptionPage SubscriptionTable::ListMatching(absl::string_view topic,
                                                  uint64_t after,
                                                  size_t limit) const {

@@ -124,6 +124,9 @@ class SubscriptionTable {
   // Up to `limit` (at least 1) subscriptions with an id above `after`.
   SubscriptionPage List(uint64_t after, size_t limit) const;
 
+  // All subscriptions, in the order of first subscription.
+  std::vector<Subscription> All() const;
+
   // As List, of the subscriptions that match `topic`.
   SubscriptionPage ListMatching(absl::string_view topic, uint64_t after,
                                 size_t limit) const;
