@@ -17,6 +17,7 @@ from tools.bench_run import (
     scaling_rows,
 )
 from tools.bench_run.rows import Load, Row
+from tools.harness.arguments import positive
 
 ROWS = (
     *flow_rows.ROWS,
@@ -25,13 +26,6 @@ ROWS = (
     *scaling_rows.ROWS,
 )
 _SCALING = "scaling"
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,13 +48,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--runs",
-        type=_positive,
+        type=positive,
         default=3,
         help="of each subject in each row (default: 3)",
     )
     parser.add_argument(
         "--messages",
-        type=_positive,
+        type=positive,
         default=300000,
         help="in a series of messages; slower rows take a share of them"
         " (default: 300000)",

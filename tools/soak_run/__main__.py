@@ -8,16 +8,10 @@ import random
 import sys
 from pathlib import Path
 
+from tools.harness.arguments import positive
 from tools.harness.environment import Environment
 from tools.soak_run import faults, report
 from tools.soak_run.run import Run
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,7 +24,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--minutes",
-        type=_positive,
+        type=positive,
         default=20,
         help="length (default: 20)",
     )
@@ -42,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=positive,
         default=200,
         help="SIP requests a second (default: 200)",
     )
