@@ -14,15 +14,10 @@
 #include "control_api/event_stream.h"
 #include "control_api/statuses.h"
 #include "control_api/timestamps.h"
+#include "mqtt_core/quote.h"
 
 namespace kamailio_mqtt {
 namespace {
-
-std::string Quote(absl::string_view text) {
-  constexpr size_t kShown = 128;
-  return absl::StrCat("\"", absl::CHexEscape(text.substr(0, kShown)),
-                      text.size() > kShown ? "..." : "", "\"");
-}
 
 // "ipv4:127.0.0.1:4711", with the names in its certificate, if it has one;
 // "unix: uid 1000, pid 4711".

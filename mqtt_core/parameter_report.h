@@ -5,7 +5,6 @@
 #ifndef MQTT_CORE_PARAMETER_REPORT_H_
 #define MQTT_CORE_PARAMETER_REPORT_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -13,9 +12,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "mqtt_core/quote.h"
 
 namespace kamailio_mqtt {
 
@@ -25,11 +24,8 @@ class ParameterReport {
 
   void Add(absl::string_view parameter, const absl::AlphaNum& value,
            absl::string_view rule) {
-    const absl::string_view all = value.Piece();
-    problems_.push_back(
-        absl::StrCat("parameter \"", parameter, "\": value \"",
-                     absl::CHexEscape(all.substr(0, kMaxShownBytes)),
-                     all.size() > kMaxShownBytes ? "...\": " : "\": ", rule));
+    problems_.push_back(absl::StrCat("parameter \"", parameter, "\": value ",
+                                     Quote(value.Piece()), ": ", rule));
   }
 
   // For values that nobody is to see.
@@ -63,9 +59,6 @@ class ParameterReport {
   std::vector<std::string> Take() && { return std::move(problems_); }
 
  private:
-  // So much of a value is shown.
-  static constexpr size_t kMaxShownBytes = 128;
-
   std::vector<std::string> problems_;
 };
 

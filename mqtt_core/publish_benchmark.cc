@@ -19,6 +19,7 @@
 #include "mqtt_core/testing/fake_clock.h"
 #include "mqtt_core/testing/fake_event_loop.h"
 #include "mqtt_core/testing/fake_log.h"
+#include "mqtt_core/testing/null_session_observer.h"
 
 namespace kamailio_mqtt {
 namespace {
@@ -73,15 +74,6 @@ class TakingClient final : public MqttClient {
   std::vector<PacketId> confirmed_;
 };
 
-class NullObserver final : public Session::Observer {
-  void OnConnected() override {}
-  void OnDisconnected(const std::string&) override {}
-  void OnMessage(InboundMessage) override {}
-  void OnSubscriptionChanged(const Subscription&, bool) override {}
-  void OnUnsubscribed(const std::string&) override {}
-  void OnPublish(uint64_t, const Message&, PublishOutcome) override {}
-};
-
 // A worker and a dispatcher that is connected.
 class Path {
  public:
@@ -120,7 +112,7 @@ class Path {
   SharedState state_;
   FakeEventLoop loop_;
   TakingClient client_;
-  NullObserver observer_;
+  NullSessionObserver observer_;
   Session session_;
   RequestIntake intake_;
   RequestSender sender_;

@@ -13,21 +13,13 @@
 #include "mqtt_core/testing/fake_event_loop.h"
 #include "mqtt_core/testing/fake_log.h"
 #include "mqtt_core/testing/fake_mqtt_client.h"
+#include "mqtt_core/testing/null_session_observer.h"
 
 namespace kamailio_mqtt {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-class NullObserver : public Session::Observer {
-  void OnConnected() override {}
-  void OnDisconnected(const std::string&) override {}
-  void OnMessage(InboundMessage) override {}
-  void OnSubscriptionChanged(const Subscription&, bool) override {}
-  void OnUnsubscribed(const std::string&) override {}
-  void OnPublish(uint64_t, const Message&, PublishOutcome) override {}
-};
 
 class RequestIntakeTest : public ::testing::Test {
  protected:
@@ -66,7 +58,7 @@ class RequestIntakeTest : public ::testing::Test {
   SharedState state_;
   FakeEventLoop loop_;
   FakeMqttClient client_;
-  NullObserver observer_;
+  NullSessionObserver observer_;
   Session session_;
   RequestSender sender_;
 };

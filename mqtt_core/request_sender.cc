@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "mqtt_core/publish_options.h"
+#include "mqtt_core/quote.h"
 #include "mqtt_core/topic.h"
 
 namespace kamailio_mqtt {
@@ -20,10 +20,7 @@ constexpr Duration kRefusalLineInterval = std::chrono::seconds(1);
 
 std::string Describe(absl::string_view argument, absl::string_view value,
                      absl::string_view rule) {
-  constexpr size_t kShown = 128;
-  return absl::StrCat(argument, " \"",
-                      absl::CHexEscape(value.substr(0, kShown)),
-                      value.size() > kShown ? "..." : "", "\": ", rule);
+  return absl::StrCat(argument, " ", Quote(value), ": ", rule);
 }
 
 std::string DescribeQos(int qos) {
