@@ -88,26 +88,21 @@ UnaryCall::Observer ControlService::LogEnd(
 }
 
 grpc::ServerUnaryReactor* ControlService::GetStatus(
-    grpc::CallbackServerContext* context, const v1::GetStatusRequest* request,
+    grpc::CallbackServerContext* context, const v1::GetStatusRequest*,
     v1::GetStatusResponse* response) {
-  const auto respond = [this, response](
-                           const absl::StatusOr<DispatcherStatus>& status) {
-    *response = ToProto(*status, ReadClocks(*environment_.clock));
-    v1::Versions* const versions = response->mutable_versions();
-    versions->set_module(environment_.versions.module);
-    versions->set_kamailio(environment_.versions.kamailio);
-    versions->set_libmosquitto(environment_.versions.libmosquitto);
-    versions->set_grpc(grpc::Version());
-    for (const NamedCounter& counter : *environment_.counters) {
-      (*response->mutable_counters())[counter.name] = counter.counter->Get();
-    }
-  };
-  return Run(context, false, nullptr,
-             absl::StatusOr<v1::GetStatusRequest>(*request),
-             [&](UnaryCall& call, const v1::GetStatusRequest&) {
-               environment_.control->GetStatus(
-                   call.WhenDone<absl::StatusOr<DispatcherStatus>>(respond));
-             });
+  *response = ToProto(environment_.control->GetStatus(),
+                      ReadClocks(*environment_.clock));
+  v1::Versions* const versions = response->mutable_versions();
+  versions->set_module(environment_.versions.module);
+  versions->set_kamailio(environment_.versions.kamailio);
+  versions->set_libmosquitto(environment_.versions.libmosquitto);
+  versions->set_grpc(grpc::Version());
+  for (const NamedCounter& counter : *environment_.counters) {
+    (*response->mutable_counters())[counter.name] = counter.counter->Get();
+  }
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* ControlService::ListSubscriptions(

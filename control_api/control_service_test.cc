@@ -344,8 +344,8 @@ TEST_F(ControlServiceTest, RefusesRequestsThatBreakARule) {
               IsStatus(StatusCode::INVALID_ARGUMENT, "mode: 7 "));
 
   // Nothing of it has got to Control.
-  ASSERT_TRUE(GetStatus().ok());
-  EXPECT_EQ(control().NextCall().method, Method::kGetStatus);
+  ASSERT_TRUE(List(v1::ListSubscriptionsRequest()).ok());
+  EXPECT_EQ(control().NextCall().method, Method::kListSubscriptions);
   EXPECT_THAT(
       harness_.log().lines(LogLevel::kNotice),
       ElementsAre(HasSubstr("Subscribe \"a/#/b\": INVALID_ARGUMENT: topic"),

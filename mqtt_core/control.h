@@ -3,8 +3,9 @@
 // What can be asked of a running dispatcher from outside the routing script:
 // the control service's view of it.
 //
-// Thread safety: any thread may call. Everything happens on the network thread,
-// in the order of the calls, and so do the callbacks: they must not block.
+// Thread safety: any thread may call. GetStatus() answers on the spot; all else
+// happens on the network thread, in the order of the calls, and so do the
+// callbacks: they must not block.
 //
 // Error handling: a `done` is called once, unless the dispatcher stops before;
 // then it is destroyed, at the latest with the dispatcher. Topics and topic
@@ -42,7 +43,7 @@ struct DispatcherStatus {
   ConnectionStatus connection;
   QueueStatus publish_queue;  // in flight included
   QueueStatus inbound_queue;  // messages that wait for their event route
-  size_t subscriptions = 0;
+  int64_t subscriptions = 0;
 };
 
 enum class RunStatus { kNoRoute, kDone, kFailed };
@@ -93,7 +94,8 @@ class Control {
 
   virtual ~Control() = default;
 
-  virtual void GetStatus(Done<DispatcherStatus> done) = 0;
+  // What a callback has told, and what came before it, is in it.
+  virtual DispatcherStatus GetStatus() const = 0;
 
   // Subscriptions with an id above `after`, at most `limit` (at least 1) of
   // them; only those that match `topic`, if there is one.

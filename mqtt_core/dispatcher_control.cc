@@ -31,16 +31,33 @@ bool CancelIn(Map* pending, Control::CallId call, Cancel cancel) {
 }  // namespace
 
 DispatcherControl::DispatcherControl(EventLoop* loop, const Clock* clock,
+                                     const Statistics* statistics,
                                      Session* session, InboundQueue* inbound)
     : loop_(loop),
       clock_(clock),
+      statistics_(statistics),
       session_(session),
       inbound_(inbound),
       started_(clock->Now()),
       any_interest_(kNoInterest) {}
 
-void DispatcherControl::GetStatus(Done<DispatcherStatus> done) {
-  loop_->Post([this, done = std::move(done)]() mutable { done(Status()); });
+DispatcherStatus DispatcherControl::GetStatus() const {
+  const OutboxOptions& outbox = session_->outbox().options();
+  const InboundQueue::Limits& inbound = inbound_->limits();
+  DispatcherStatus status;
+  status.started = started_;
+  status.connection = session_->status();
+  status.publish_queue.messages = statistics_->queued.Total();
+  status.publish_queue.max_messages = outbox.max_messages;
+  status.publish_queue.bytes = statistics_->queued_bytes.Get();
+  status.publish_queue.max_bytes = outbox.max_bytes;
+  status.inbound_queue.messages = statistics_->inbound_queued.Get();
+  status.inbound_queue.max_messages =
+      static_cast<int64_t>(inbound.max_messages);
+  status.inbound_queue.bytes = statistics_->inbound_queued_bytes.Get();
+  status.inbound_queue.max_bytes = static_cast<int64_t>(inbound.max_bytes);
+  status.subscriptions = statistics_->subscriptions.Get();
+  return status;
 }
 
 void DispatcherControl::ListSubscriptions(uint64_t after, size_t limit,
@@ -141,27 +158,6 @@ void DispatcherControl::UpdateInterest() {
     any_interest_.messages |= watching.interest.messages;
     any_interest_.publishes |= watching.interest.publishes;
   }
-}
-
-DispatcherStatus DispatcherControl::Status() const {
-  const Outbox& outbox = session_->outbox();
-  const InboundQueue::Load inbound = inbound_->load();
-  DispatcherStatus status;
-  status.started = started_;
-  status.connection = session_->status();
-  status.publish_queue.messages =
-      static_cast<int64_t>(outbox.waiting() + outbox.in_flight());
-  status.publish_queue.max_messages = outbox.options().max_messages;
-  status.publish_queue.bytes = outbox.bytes();
-  status.publish_queue.max_bytes = outbox.options().max_bytes;
-  status.inbound_queue.messages = static_cast<int64_t>(inbound.messages);
-  status.inbound_queue.max_messages =
-      static_cast<int64_t>(inbound_->limits().max_messages);
-  status.inbound_queue.bytes = static_cast<int64_t>(inbound.bytes);
-  status.inbound_queue.max_bytes =
-      static_cast<int64_t>(inbound_->limits().max_bytes);
-  status.subscriptions = session_->subscriptions().Size();
-  return status;
 }
 
 absl::Status DispatcherControl::CheckOpen() const {

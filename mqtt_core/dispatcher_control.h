@@ -24,19 +24,21 @@
 #include "mqtt_core/inbound_queue.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/session.h"
+#include "mqtt_core/statistics.h"
 
 namespace kamailio_mqtt {
 
 class DispatcherControl final : public Control {
  public:
   // All outlive it.
-  DispatcherControl(EventLoop* loop, const Clock* clock, Session* session,
+  DispatcherControl(EventLoop* loop, const Clock* clock,
+                    const Statistics* statistics, Session* session,
                     InboundQueue* inbound);
   DispatcherControl(const DispatcherControl&) = delete;
   DispatcherControl& operator=(const DispatcherControl&) = delete;
 
   // Control
-  void GetStatus(Done<DispatcherStatus> done) override;
+  DispatcherStatus GetStatus() const override;
   void ListSubscriptions(uint64_t after, size_t limit,
                          absl::optional<std::string> topic,
                          Done<SubscriptionPage> done) override;
@@ -108,7 +110,6 @@ class DispatcherControl final : public Control {
   void DoCancel(CallId call);
   void CancelSubscribe(const std::string& filter, bool is_new);
 
-  DispatcherStatus Status() const;
   // Not OK while nothing can be changed, or while nobody can be waited for.
   absl::Status CheckOpen() const;
   absl::Status CheckConnected() const;
@@ -118,6 +119,7 @@ class DispatcherControl final : public Control {
 
   EventLoop* const loop_;
   const Clock* const clock_;
+  const Statistics* const statistics_;
   Session* const session_;
   InboundQueue* const inbound_;
   const TimePoint started_;

@@ -121,8 +121,8 @@ class DispatcherControlTest : public ::testing::Test,
         options_, ReconnectPolicy(seconds(3), seconds(3), [] { return 0.5; }),
         Session::Environment{&loop_, &clock_, &client_, &statistics_, &log_,
                              this});
-    control_ = std::make_unique<DispatcherControl>(&loop_, &clock_,
-                                                   session_.get(), &inbound_);
+    control_ = std::make_unique<DispatcherControl>(
+        &loop_, &clock_, &statistics_, session_.get(), &inbound_);
     session_->Start();
     loop_.RunUntilIdle();
   }
@@ -184,12 +184,7 @@ class DispatcherControlTest : public ::testing::Test,
     control_->Cancel(last_call_);
     loop_.RunUntilIdle();
   }
-  DispatcherStatus Status() {
-    auto answer = NewAnswer<DispatcherStatus>();
-    control_->GetStatus(Into(answer));
-    loop_.RunUntilIdle();
-    return **answer;
-  }
+  DispatcherStatus Status() { return control_->GetStatus(); }
   std::shared_ptr<RecordingWatcher> Watch(Control::Interest interest) {
     auto watcher = std::make_shared<RecordingWatcher>();
     control_->Watch(watcher, interest);

@@ -62,7 +62,7 @@ void InboundQueue::Append(ScriptEvent event, List* list) {
   if (const InboundMessage* message = MessageOf(event)) {
     ++list->messages;
     list->bytes += Size(*message);
-    UpdateGauge();
+    UpdateGauges();
   }
   list->events.push_back(Queued{next_order_++, std::move(event)});
   changed_.SignalAll();
@@ -87,12 +87,6 @@ size_t InboundQueue::Close() {
   }
   changed_.SignalAll();
   return dropped;
-}
-
-InboundQueue::Load InboundQueue::load() const {
-  MutexLock lock(&mutex_);
-  return {at_most_once_.messages + others_.messages,
-          at_most_once_.bytes + others_.bytes};
 }
 
 bool InboundQueue::WaitUntilIdle(TimePoint deadline) {
@@ -134,7 +128,7 @@ void InboundQueue::CountGone(const ScriptEvent& event, List* list) {
   if (message == nullptr) return;
   --list->messages;
   list->bytes -= Size(*message);
-  UpdateGauge();
+  UpdateGauges();
 }
 
 const InboundMessage* InboundQueue::MessageOf(const ScriptEvent& event) {
@@ -152,9 +146,11 @@ size_t InboundQueue::DropFront(List* list) {
   return 1;
 }
 
-void InboundQueue::UpdateGauge() {
+void InboundQueue::UpdateGauges() {
   statistics_->inbound_queued.Set(
       static_cast<int64_t>(at_most_once_.messages + others_.messages));
+  statistics_->inbound_queued_bytes.Set(
+      static_cast<int64_t>(at_most_once_.bytes + others_.bytes));
 }
 
 }  // namespace kamailio_mqtt

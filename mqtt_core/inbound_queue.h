@@ -67,11 +67,6 @@ class InboundQueue {
   // Returns how many messages that is.
   size_t Close();
 
-  struct Load {
-    size_t messages;
-    size_t bytes;
-  };
-  Load load() const;
   const Limits& limits() const { return limits_; }
 
   // Waits until the script thread is inside Pop() or past the end, at most
@@ -104,12 +99,12 @@ class InboundQueue {
   size_t DropFront(List* list) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountGone(const ScriptEvent& event, List* list)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void UpdateGauge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateGauges() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Limits limits_;
   Statistics* const statistics_;
 
-  mutable Mutex mutex_;
+  Mutex mutex_;
   CondVar changed_;  // something to pop, or closed
   CondVar idle_;     // waiting_
   // Messages of QoS 0 apart from all else, so that the oldest of them is at

@@ -68,6 +68,11 @@ class InboundQueueTest : public ::testing::Test {
     return events;
   }
 
+  void ExpectGauges(int64_t messages, int64_t bytes) {
+    EXPECT_EQ(statistics_.inbound_queued.Get(), messages);
+    EXPECT_EQ(statistics_.inbound_queued_bytes.Get(), bytes);
+  }
+
   int64_t Dropped(Qos qos) { return statistics_.inbound_dropped.Get(qos); }
 
   Statistics statistics_;
@@ -103,18 +108,18 @@ TEST_F(InboundQueueTest, HandsTheWholeMessageOver) {
   EXPECT_EQ(popped.origin, Origin::kInjected);
 }
 
-TEST_F(InboundQueueTest, TheGaugeCountsMessagesAndNothingElse) {
+TEST_F(InboundQueueTest, TheGaugesCountMessagesAndNothingElse) {
   queue_->Push(ConnectedEvent{});
-  EXPECT_EQ(statistics_.inbound_queued.Get(), 0);
+  ExpectGauges(0, 0);
   queue_->Push(Message("a", kQos0));
-  queue_->Push(Message("b", kQos1));
-  EXPECT_EQ(statistics_.inbound_queued.Get(), 2);
+  queue_->Push(Message("bb", kQos1));
+  ExpectGauges(2, 3);
   queue_->Pop();
-  EXPECT_EQ(statistics_.inbound_queued.Get(), 2);
+  ExpectGauges(2, 3);
   queue_->Pop();
-  EXPECT_EQ(statistics_.inbound_queued.Get(), 1);
+  ExpectGauges(1, 2);
   queue_->Pop();
-  EXPECT_EQ(statistics_.inbound_queued.Get(), 0);
+  ExpectGauges(0, 0);
 }
 
 TEST_F(InboundQueueTest, TakesExactlyTheLimit) {

@@ -35,6 +35,21 @@ std::string Quote(absl::string_view text) {
   return absl::StrCat("\"", absl::CHexEscape(text), "\"");
 }
 
+ConnectionState ToConnectionState(Session::State state) {
+  switch (state) {
+    case Session::State::kConnecting:
+      return ConnectionState::kConnecting;
+    case Session::State::kConnected:
+      return ConnectionState::kConnected;
+    case Session::State::kStopped:
+      return ConnectionState::kStopped;
+    case Session::State::kIdle:
+    case Session::State::kWaiting:
+      break;
+  }
+  return ConnectionState::kWaiting;
+}
+
 }  // namespace
 
 Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
@@ -47,7 +62,6 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
       statistics_(environment.statistics),
       log_(environment.log),
       observer_(environment.observer),
-      state_since_(clock_->Now()),
       outbox_(options_.outbox, statistics_, observer_),
       loss_log_(loop_, log_),
       reconnect_timer_(loop_->CreateTimer([this] { Connect(); })),
@@ -58,42 +72,26 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
       })),
       disconnect_timer_(loop_->CreateTimer([this] { OnReconnectTimeout(); })),
       stop_timer_(loop_->CreateTimer([this] { OnStopTimer(); })) {
+  status_.broker = options_.broker;
+  status_.client_id = options_.client_id;
+  EnterState(State::kIdle);
   client_->SetListener(this);
 }
 
 void Session::Start() { Connect(); }
 
-void Session::EnterState(State state) {
+void Session::EnterState(State state, absl::optional<TimePoint> next_attempt) {
   state_ = state;
-  state_since_ = clock_->Now();
-  next_attempt_.reset();
+  status_.state = ToConnectionState(state);
+  status_.since = clock_->Now();
+  status_.next_attempt = next_attempt;
+  const MutexLock lock(&published_status_mutex_);
+  published_status_ = status_;
 }
 
 ConnectionStatus Session::status() const {
-  ConnectionStatus status;
-  switch (state_) {
-    case State::kConnecting:
-      status.state = ConnectionState::kConnecting;
-      break;
-    case State::kConnected:
-      status.state = ConnectionState::kConnected;
-      break;
-    case State::kIdle:
-    case State::kWaiting:
-      status.state = ConnectionState::kWaiting;
-      break;
-    case State::kStopped:
-      status.state = ConnectionState::kStopped;
-      break;
-  }
-  status.since = state_since_;
-  status.broker = options_.broker;
-  status.client_id = options_.client_id;
-  status.failed_attempts = failed_attempts_;
-  status.last_disconnect_reason = last_disconnect_reason_;
-  status.last_disconnect = last_disconnect_;
-  status.next_attempt = next_attempt_;
-  return status;
+  const MutexLock lock(&published_status_mutex_);
+  return published_status_;
 }
 
 void Session::Connect() {
@@ -102,8 +100,7 @@ void Session::Connect() {
 }
 
 void Session::ConnectAfter(Duration delay) {
-  EnterState(State::kWaiting);
-  next_attempt_ = clock_->Now() + delay;
+  EnterState(State::kWaiting, clock_->Now() + delay);
   reconnect_timer_->Start(delay);
 }
 
@@ -162,6 +159,7 @@ void Session::Subscribe(const std::string& filter, Qos qos,
                         SubscriptionOrigin origin) {
   unwanted_.erase(filter);
   if (!subscriptions_.Add(filter, qos, origin)) return;
+  UpdateSubscriptionGauge();
   observer_->OnSubscriptionChanged(*subscriptions_.Find(filter), false);
   SendPendingSubscriptions();
 }
@@ -175,6 +173,7 @@ bool Session::Unsubscribe(const std::string& filter) {
   }
   observer_->OnSubscriptionChanged(*subscription, true);
   subscriptions_.Remove(filter);
+  UpdateSubscriptionGauge();
   if (has_session_) unwanted_.insert(filter);
   SendPendingUnsubscriptions();
   return true;
@@ -297,6 +296,7 @@ bool Session::LeaveSubscriptions() {
     unwanted_.insert(subscription.filter);
   }
   subscriptions_.Clear();
+  UpdateSubscriptionGauge();
   SendPendingUnsubscriptions();
   return unwanted_.empty() && unsubscribing_.empty();
 }
@@ -341,8 +341,8 @@ void Session::DropForShutdown() {
 }
 
 void Session::OnConnected() {
+  status_.failed_attempts = 0;
   EnterState(State::kConnected);
-  failed_attempts_ = 0;
   last_failure_.clear();
   reconnect_policy_.OnConnected(clock_->Now());
   const Duration quiet = refusal_probe_.OnConnected(clock_->Now());
@@ -370,8 +370,10 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
       requested.has_value() && reason.kind == DisconnectKind::kRequested
           ? "reconnect requested"
           : reason.text;
-  last_disconnect_reason_ = text;
-  last_disconnect_ = clock_->Now();
+  const bool failed = !was_connected && !requested.has_value();
+  if (failed) ++status_.failed_attempts;
+  status_.last_disconnect_reason = text;
+  status_.last_disconnect = clock_->Now();
   statistics_->connected.Set(0);
   quiet_timer_->Stop();
   NoteUnconfirmed();
@@ -398,9 +400,8 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
                 absl::StrCat("connection to ", options_.broker, " lost: ", text,
                              "; next attempt in ", Seconds(delay)));
     observer_->OnDisconnected(text);
-  } else if (!requested.has_value()) {
+  } else if (failed) {
     statistics_->connect_failures.Add();
-    ++failed_attempts_;
     LogAttemptFailure(reason, delay);
   }
   ContinueStop();
@@ -411,6 +412,11 @@ void Session::ForgetSubscriptions() {
     observer_->OnSubscriptionChanged(subscription, true);
   }
   subscriptions_.Clear();
+  UpdateSubscriptionGauge();
+}
+
+void Session::UpdateSubscriptionGauge() {
+  statistics_->subscriptions.Set(static_cast<int64_t>(subscriptions_.Size()));
 }
 
 void Session::NoteUnconfirmed() {

@@ -13,7 +13,8 @@
 //                     kWaiting <---------------+      Stop(), from any:
 //                     kStopped
 //
-// Thread safety: everything happens on the event loop's thread.
+// Thread safety: everything happens on the event loop's thread. Only status()
+// is for any thread.
 #ifndef MQTT_CORE_SESSION_H_
 #define MQTT_CORE_SESSION_H_
 
@@ -22,6 +23,7 @@
 #include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/optional.h"
 #include "mqtt_core/clock.h"
@@ -31,6 +33,7 @@
 #include "mqtt_core/loss_log.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mqtt_client.h"
+#include "mqtt_core/mutex.h"
 #include "mqtt_core/outbox.h"
 #include "mqtt_core/reconnect_policy.h"
 #include "mqtt_core/refusal_probe.h"
@@ -109,7 +112,9 @@ class Session final : private MqttClient::Listener {
 
   State state() const { return state_; }
   // While kWaiting.
-  absl::optional<TimePoint> next_attempt() const { return next_attempt_; }
+  absl::optional<TimePoint> next_attempt() const {
+    return status_.next_attempt;
+  }
   ConnectionStatus status() const;
   const Outbox& outbox() const { return outbox_; }
   const SubscriptionTable& subscriptions() const { return subscriptions_; }
@@ -128,13 +133,15 @@ class Session final : private MqttClient::Listener {
   void OnWritable() override;
 
   bool IsStopping() const { return stopped_ != nullptr; }
-  void EnterState(State state);
+  void EnterState(State state,
+                  absl::optional<TimePoint> next_attempt = absl::nullopt);
   void Connect();
   void ConnectAfter(Duration delay);
   void SendPendingUnsubscriptions();
   void SendPendingSubscriptions();
   void ReportRefused(const Subscription& subscription);
   void ForgetSubscriptions();
+  void UpdateSubscriptionGauge();
   void SubmitWaiting();
   void NoteUnconfirmed();
   // Returns how long to wait before the next attempt.
@@ -161,10 +168,9 @@ class Session final : private MqttClient::Listener {
   Observer* const observer_;
 
   State state_ = State::kIdle;
-  TimePoint state_since_;
-  int64_t failed_attempts_ = 0;  // since the last connection
-  absl::optional<std::string> last_disconnect_reason_;
-  absl::optional<TimePoint> last_disconnect_;
+  ConnectionStatus status_;
+  mutable Mutex published_status_mutex_;
+  ConnectionStatus published_status_ ABSL_GUARDED_BY(published_status_mutex_);
   Outbox outbox_;
   SubscriptionTable subscriptions_;
   // Whether the broker may know subscriptions of ours, with or without a
@@ -182,7 +188,6 @@ class Session final : private MqttClient::Listener {
   const std::unique_ptr<Timer> reconnect_timer_;
   const std::unique_ptr<Timer> quiet_timer_;  // publish nothing while it runs
   const std::unique_ptr<Timer> expiry_timer_;
-  absl::optional<TimePoint> next_attempt_;
   std::string last_failure_;  // logged; the same again is not worth a line
 
   // While the connection or attempt ends because of Reconnect().

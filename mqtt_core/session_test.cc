@@ -2,6 +2,7 @@
 
 #include "mqtt_core/session.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -106,6 +108,9 @@ class SessionTest : public ::testing::Test {
               session().state() == State::kConnected ? 1 : 0);
     EXPECT_EQ(session().next_attempt().has_value(),
               session().state() == State::kWaiting);
+    EXPECT_EQ(session().status().next_attempt, session().next_attempt());
+    EXPECT_EQ(statistics_.subscriptions.Get(),
+              static_cast<int64_t>(session().subscriptions().Size()));
   }
 
   // With the options as they are at the first call.
@@ -215,6 +220,30 @@ class SessionTest : public ::testing::Test {
 };
 
 // Connecting.
+
+TEST_F(SessionTest, AnyThreadSeesAStatusOfOneMoment) {
+  Start();
+  std::atomic<bool> done{false};
+  int64_t seen = 0;
+  std::thread reader([&, session = &session()] {
+    do {
+      const ConnectionStatus status = session->status();
+      EXPECT_EQ(status.next_attempt.has_value(),
+                status.state == ConnectionState::kWaiting);
+      EXPECT_EQ(status.last_disconnect_reason.has_value(),
+                status.failed_attempts > 0);
+      EXPECT_LE(seen, status.failed_attempts);
+      seen = status.failed_attempts;
+    } while (!done);
+  });
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    client_.EndConnection({DisconnectKind::kUnreachable, "no route"});
+    loop_.RunUntilIdle();
+    loop_.Advance(reconnect_delay_);
+  }
+  done = true;
+  reader.join();
+}
 
 TEST_F(SessionTest, IsIdleUntilStarted) {
   EXPECT_EQ(session().state(), State::kIdle);

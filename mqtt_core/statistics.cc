@@ -59,6 +59,8 @@ constexpr Field kFields[] = {
     {"injected", &Statistics::injected, "messages injected"},
     {"inbound_queued", &Statistics::inbound_queued,
      "messages from the broker that wait for an event route"},
+    {"inbound_queued_bytes", &Statistics::inbound_queued_bytes,
+     "topics and payloads of the messages that wait for an event route"},
     {"routes_run", &Statistics::routes_run, "event routes and callbacks run"},
     {"routes_failed", &Statistics::routes_failed,
      "event routes and callbacks that failed"},
@@ -67,6 +69,8 @@ constexpr Field kFields[] = {
     {"connect_failures", &Statistics::connect_failures,
      "attempts to connect that failed"},
     {"disconnects", &Statistics::disconnects, "established connections lost"},
+    {"subscriptions", &Statistics::subscriptions,
+     "topic filters that are subscribed to, or are to be"},
     {"subscriptions_refused", &Statistics::subscriptions_refused,
      "subscriptions that the broker refused"},
 };

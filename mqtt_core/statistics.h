@@ -80,7 +80,8 @@ struct Statistics {
   QosCounter received;
   Counter injected;  // messages whose event route has run
   QosCounter inbound_dropped;
-  Counter inbound_queued;  // gauge
+  Counter inbound_queued;        // gauge
+  Counter inbound_queued_bytes;  // gauge: topics and payloads
   Counter routes_run;
   Counter routes_failed;
 
@@ -88,7 +89,8 @@ struct Statistics {
   Counter connected;  // gauge: 1 while CONNACK stands
   Counter connects;
   Counter connect_failures;
-  Counter disconnects;  // established connections that were lost
+  Counter disconnects;    // established connections that were lost
+  Counter subscriptions;  // gauge: of those that are wanted
   Counter subscriptions_refused;
 };
 

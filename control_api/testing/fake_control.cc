@@ -63,7 +63,7 @@ void FakeControl::set_world(World world) {
   world_ = std::move(world);
 }
 
-FakeControl::World FakeControl::world() {
+FakeControl::World FakeControl::world() const {
   MutexLock lock(&mutex_);
   return world_;
 }
@@ -127,11 +127,7 @@ void FakeControl::Emit(std::function<void(Watcher&)> event) {
   });
 }
 
-void FakeControl::GetStatus(Done<DispatcherStatus> done) {
-  Call call;
-  call.method = Method::kGetStatus;
-  Add(std::move(call), std::move(done), [this] { return world().status; });
-}
+DispatcherStatus FakeControl::GetStatus() const { return world().status; }
 
 void FakeControl::ListSubscriptions(uint64_t after, size_t limit,
                                     absl::optional<std::string> topic,

@@ -33,7 +33,6 @@ namespace kamailio_mqtt {
 class FakeControl final : public Control {
  public:
   enum class Method {
-    kGetStatus,
     kListSubscriptions,
     kSubscribe,
     kUnsubscribe,
@@ -44,7 +43,7 @@ class FakeControl final : public Control {
 
   // A call, with those of its arguments that its method has.
   struct Call {
-    Method method = Method::kGetStatus;
+    Method method = Method::kListSubscriptions;
     CallId id = 0;
     std::string topic;  // or filter
     std::string payload;
@@ -93,7 +92,7 @@ class FakeControl final : public Control {
   void Emit(std::function<void(Watcher&)> event);
 
   // Control:
-  void GetStatus(Done<DispatcherStatus> done) override;
+  DispatcherStatus GetStatus() const override;
   void ListSubscriptions(uint64_t after, size_t limit,
                          absl::optional<std::string> topic,
                          Done<SubscriptionPage> done) override;
@@ -125,7 +124,7 @@ class FakeControl final : public Control {
   void OnCall(Call call, Answerer answer);
   SubscriptionPage Page(uint64_t after, size_t limit,
                         const absl::optional<std::string>& topic);
-  World world();
+  World world() const;
   // Waits for `condition`, with a generous deadline.
   void Await(const std::function<bool()>& condition)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -137,7 +136,7 @@ class FakeControl final : public Control {
   std::map<CallId, Answerer> waiting_;
   std::vector<Watching> watching_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   World world_ ABSL_GUARDED_BY(mutex_);
   absl::optional<absl::Status> answer_at_once_ ABSL_GUARDED_BY(mutex_) =

@@ -52,7 +52,7 @@ class WatchedControl : public Control {
     watchers_.erase(watcher);
   }
 
-  void GetStatus(Done<DispatcherStatus>) override {}
+  DispatcherStatus GetStatus() const override { return {}; }
   void ListSubscriptions(uint64_t, size_t, absl::optional<std::string>,
                          Done<SubscriptionPage>) override {}
   CallId Subscribe(std::string, Qos, bool, Done<Subscription>) override {
