@@ -43,8 +43,8 @@ class Broker:
     `users` maps names to passwords; with it, anonymous clients are refused.
     `acl` is the text of an access control file; what it forbids, mosquitto
     drops without a word, and it grants every SUBSCRIBE. With `persistent`,
-    sessions outlive a stop, though not a kill. `options` are more lines for
-    mosquitto.conf, of the listener or global.
+    sessions outlive a stop, though not a kill. `gives_way` as in Process.
+    `options` are more lines for mosquitto.conf, of the listener or global.
     """
 
     def __init__(
@@ -57,12 +57,14 @@ class Broker:
         users: Mapping[str, str] | None = None,
         acl: str | None = None,
         persistent: bool = False,
+        gives_way: bool = False,
         options: Sequence[str] = (),
     ) -> None:
         self.host = host
         self.port = port or free_port()
         self._log_path = directory / "mosquitto.log"
         self._configuration = directory / "mosquitto.conf"
+        self._gives_way = gives_way
         self._process: Process | None = None
 
         lines = [
@@ -101,7 +103,9 @@ class Broker:
     def start(self) -> None:
         """Starts it, also again after a stop or a kill, on the same port."""
         self._process = Process(
-            ["mosquitto", "-c", self._configuration], self._log_path
+            ["mosquitto", "-c", self._configuration],
+            self._log_path,
+            gives_way=self._gives_way,
         )
         self._process.wait_for_log(" running")
 

@@ -147,10 +147,21 @@ class _SignalsLater(contextlib.AbstractContextManager[None]):
             os.kill(os.getpid(), number)
 
 
+def _give_way(session: int) -> None:
+    """Gives all others the processor first. On kernels with autogroups a
+    niceness counts within its session only, and a session has its own."""
+    lowest = 19  # See nice(2).
+    os.setpriority(os.PRIO_PROCESS, session, lowest)
+    with contextlib.suppress(FileNotFoundError):
+        Path(f"/proc/{session}/autogroup").write_text(str(lowest))
+
+
 class Process:
     """A started program whose standard output and error go to a log file.
 
-    The log is appended to, so a restarted program continues it.
+    The log is appended to, so a restarted program continues it. One that
+    `gives_way` leaves the processor to the others: it stands for another
+    machine.
     """
 
     def __init__(
@@ -159,6 +170,7 @@ class Process:
         log_path: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        gives_way: bool = False,
     ) -> None:
         self.name = Path(arguments[0]).name
         self.log_path = log_path
@@ -173,6 +185,8 @@ class Process:
                 start_new_session=True,
             )
             _watchdog.register(self.pid)
+        if gives_way:
+            _give_way(self.pid)
 
     @property
     def pid(self) -> int:

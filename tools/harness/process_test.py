@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def test_waiting_for_a_log_line_fails_at_once_when_it_ends(
     process = _shell("echo something; exit 1", tmp_path)
     with pytest.raises(AssertionError, match="ended before 'else' in the log"):
         process.wait_for_log("else")
+    process.close()
+
+
+def test_one_that_gives_way_has_the_lowest_priority(tmp_path: Path) -> None:
+    process = Process(["sleep", "1000"], tmp_path / "log", gives_way=True)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
+    autogroup = Path(f"/proc/{process.pid}/autogroup")
+    assert not autogroup.exists() or "nice 19" in autogroup.read_text()
     process.close()
 
 

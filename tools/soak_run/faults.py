@@ -5,13 +5,11 @@ again."""
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.harness.mqtt_client import MqttClient
-from tools.harness.process import program_environment
 from tools.harness.waiting import DEADLINE
 from tools.soak_run.scene import KEEPALIVE, WATCHED, Scene
 
@@ -89,14 +87,7 @@ def _flood(scene: Scene, seconds: float, chance: random.Random) -> None:
         client.publish("in/pause", str(round(seconds)))
     end = time.monotonic() + seconds
     for qos in ("0", "1"):
-        subprocess.run(
-            ["mosquitto_pub", "-p", str(scene.broker.port)]
-            + ["-t", "in/flood", "-m", "x" * 100, "-q", qos]
-            + ["--repeat", str(_FLOOD)],
-            env=program_environment(),
-            timeout=DEADLINE,
-            check=True,
-        )
+        scene.publish_often("in/flood", "x" * 100, qos, _FLOOD)
     time.sleep(max(0.0, end - time.monotonic()))
 
 

@@ -4,6 +4,7 @@ mosquitto, and a client that sends messages to Kamailio."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 from tools.harness.delivered import Delivered
@@ -11,6 +12,7 @@ from tools.harness.environment import Environment
 from tools.harness.kamailio import KamailioConfiguration
 from tools.harness.ledger import Ledger
 from tools.harness.mqtt_client import MqttClient
+from tools.harness.process import Process
 from tools.harness.tcp_proxy import TcpProxy
 from tools.soak_run.inbound_flow import InboundFlow
 from tools.soak_run.sip_load import Request, SipLoad
@@ -84,7 +86,9 @@ class Scene:
         self, environment: Environment, *, seed: int, sip_rate: int
     ) -> None:
         self.sip_rate = sip_rate
-        self.broker = environment.broker()
+        self._logs = environment.new_directory("publishers")
+        # It and those who publish stand for other machines.
+        self.broker = environment.broker(gives_way=True)
         self.proxy = environment.own(TcpProxy(self.broker.port))
         self.kamailio = environment.kamailio(
             KamailioConfiguration(
@@ -151,6 +155,20 @@ class Scene:
         number = next(self._inbound_numbers)
         client.publish(topic, str(number))
         return number
+
+    def publish_often(
+        self, topic: str, payload: str, qos: str, count: int
+    ) -> None:
+        """As fast as the broker takes it."""
+        publisher = Process(
+            ["mosquitto_pub", "-p", str(self.broker.port)]
+            + ["-t", topic, "-m", payload, "-q", qos]
+            + ["--repeat", str(count)],
+            self._logs / "mosquitto_pub.log",
+            gives_way=True,
+        )
+        with contextlib.closing(publisher):
+            assert publisher.wait() == 0, publisher.log_tail()
 
     def accepted_count(self, qos: int) -> int:
         accepted = sum(

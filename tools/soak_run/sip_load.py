@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable
@@ -68,6 +69,7 @@ class SipLoad:
 
 def _run(connection: Connection, sip_port: int, seed: int) -> None:
     """The process, until the other end of the connection is closed."""
+    os.setsid()  # For a share of the processor of its own.
     with SipClient(sip_port) as sip, contextlib.suppress(EOFError):
         sender = _Sender(sip, random.Random(seed))
         while True:
