@@ -18,6 +18,13 @@ InboundQueue::InboundQueue(const Limits& limits, Statistics* statistics)
     : limits_(limits), statistics_(statistics) {}
 
 size_t InboundQueue::Push(ScriptEvent event) {
+  const size_t dropped = Add(std::move(event));
+  // Not under the lock: the script thread would wake up to wait for it.
+  changed_.SignalAll();
+  return dropped;
+}
+
+size_t InboundQueue::Add(ScriptEvent event) {
   MutexLock lock(&mutex_);
   List* list = &others_;
   size_t dropped = 0;
@@ -38,9 +45,12 @@ size_t InboundQueue::Push(ScriptEvent event) {
 }
 
 bool InboundQueue::PushInjected(InjectedEvent event) {
-  MutexLock lock(&mutex_);
-  if (closed_ || !Fits(event.message, false)) return false;
-  Append(std::move(event), &others_);
+  {
+    MutexLock lock(&mutex_);
+    if (closed_ || !Fits(event.message, false)) return false;
+    Append(std::move(event), &others_);
+  }
+  changed_.SignalAll();
   return true;
 }
 
@@ -65,7 +75,6 @@ void InboundQueue::Append(ScriptEvent event, List* list) {
     UpdateGauges();
   }
   list->events.push_back(Queued{next_order_++, std::move(event)});
-  changed_.SignalAll();
 }
 
 absl::optional<ScriptEvent> InboundQueue::Pop() {

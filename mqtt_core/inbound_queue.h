@@ -91,6 +91,8 @@ class InboundQueue {
   // at_most_once_ were empty.
   bool Fits(const InboundMessage& next, bool if_at_most_once_were_empty) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Push(), without waking the script thread.
+  size_t Add(ScriptEvent event);
   void Append(ScriptEvent event, List* list)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   List* Oldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

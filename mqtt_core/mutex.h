@@ -16,7 +16,14 @@ namespace kamailio_mqtt {
 
 class ABSL_LOCKABLE Mutex {
  public:
-  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
+  // Tries for a while before it sleeps: where these are held, it is for less
+  // time than falling asleep takes.
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    for (int attempt = 0; attempt < 50; ++attempt) {
+      if (mutex_.try_lock()) return;
+    }
+    mutex_.lock();
+  }
   void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
 
  private:
