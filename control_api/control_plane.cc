@@ -40,7 +40,7 @@ ControlPlane::ControlPlane(ControlListener listener,
                            ControlServer::Options options)
     : listener_(std::move(listener)), options_(std::move(options)) {}
 
-absl::Status ControlPlane::Serve(const Environment& environment) {
+void ControlPlane::Serve(const Environment& environment) {
   server_ = std::make_unique<ControlServer>(
       *std::move(listener_), std::move(options_), environment.control,
       environment.log, [this, environment](EventLoop* control_loop) {
@@ -50,12 +50,9 @@ absl::Status ControlPlane::Serve(const Environment& environment) {
             environment.versions});
       });
   listener_.reset();
-  const absl::Status status = server_->Start();
-  if (status.ok()) {
-    environment.log->Notice(absl::StrCat("control service listens on ",
-                                         server_->address().ToString()));
-  }
-  return status;
+  server_->Start();
+  environment.log->Notice(absl::StrCat("control service listens on ",
+                                       server_->address().ToString()));
 }
 
 void ControlPlane::Stop() {

@@ -50,7 +50,7 @@ class ControlPlane {
   ControlPlane& operator=(const ControlPlane&) = delete;
 
   // Starts to serve. Once.
-  absl::Status Serve(const Environment& environment);
+  void Serve(const Environment& environment);
   // Ends it, in half a second at most. May be called without Serve().
   void Stop();
 

@@ -110,29 +110,27 @@ void ControlServer::AddEntrances(grpc::ServerBuilder& builder) {
   }
 }
 
-absl::Status ControlServer::Start() {
+void ControlServer::Start() {
+  SendGrpcLogTo(log_);
+  loop_ = std::make_unique<EvLoop>();
+  service_ = make_service_(loop_.get());
   const SignalBlocker blocker;
-  std::promise<absl::Status> started;
-  std::future<absl::Status> start = started.get_future();
-  thread_ = std::thread(&ControlServer::RunThread, this, std::move(started));
-  const absl::Status status = start.get();
-  if (!status.ok()) thread_.join();
-  return status;
+  thread_ = std::thread(&ControlServer::RunThread, this);
 }
 
 // gRPC's threads inherit their niceness from the one that makes them.
-void ControlServer::RunThread(std::promise<absl::Status> started) {
+void ControlServer::RunThread() {
   if (nice(kNiceness) < 0) log_->Debug("nice() is not permitted");
-  const absl::Status status = MakeServer();
-  started.set_value(status);
-  if (status.ok()) loop_->Run();
+  acceptor_ = std::make_unique<ConnectionAcceptor>(
+      loop_.get(), log_, &listener_, options_.peers, kMaxControlConnections,
+      [this](size_t slot, int fd, const absl::optional<PeerCredentials>& peer) {
+        Admit(slot, fd, peer);
+      });
+  loop_->Run();
 }
 
-absl::Status ControlServer::MakeServer() {
-  SendGrpcLogTo(log_);
+bool ControlServer::MakeServer() {
   EnableStandardServices();
-  loop_ = std::make_unique<EvLoop>();
-  service_ = make_service_(loop_.get());
   {
     grpc::ServerBuilder builder;
     SetLimits(builder);
@@ -141,24 +139,31 @@ absl::Status ControlServer::MakeServer() {
     server_ = builder.BuildAndStart();
   }
   if (server_ == nullptr) {
-    return absl::InternalError("gRPC cannot start the control service");
+    entrances_.clear();
+    return false;
   }
-  server_->GetHealthCheckService()->SetServingStatus(kBrokerHealth, false);
+  SetBrokerHealth(control_->GetStatus().connection.state ==
+                  ConnectionState::kConnected);
   broker_health_ = BrokerHealth::Watch(control_, [this](bool connected) {
-    loop_->Post([health = server_->GetHealthCheckService(), connected] {
-      health->SetServingStatus(kBrokerHealth, connected);
-    });
+    loop_->Post([this, connected] { SetBrokerHealth(connected); });
   });
-  acceptor_ = std::make_unique<ConnectionAcceptor>(
-      loop_.get(), log_, &listener_, options_.peers, kMaxControlConnections,
-      [this](size_t slot, int fd, const absl::optional<PeerCredentials>& peer) {
-        Admit(slot, fd, peer);
-      });
-  return absl::OkStatus();
+  return true;
+}
+
+// gRPC tells clients that watch of a status that is set, also if it was set.
+void ControlServer::SetBrokerHealth(bool connected) {
+  if (is_broker_healthy_ == connected) return;
+  is_broker_healthy_ = connected;
+  server_->GetHealthCheckService()->SetServingStatus(kBrokerHealth, connected);
 }
 
 void ControlServer::Admit(size_t slot, int fd,
                           const absl::optional<PeerCredentials>& peer) {
+  if (server_ == nullptr && !MakeServer()) {
+    log_->Error("there is no control service: gRPC cannot start it");
+    close(fd);
+    return;
+  }
   const Entrance& entrance = entrances_[slot % entrances_.size()];
   if (peer.has_value()) {
     entrance.identity->Set(
@@ -186,11 +191,13 @@ void ControlServer::EndService(Duration grace) {
   });
   closed.get_future().wait();
 
-  service_->Stop();
-  broker_health_->Detach();
-  control_->Unwatch(std::move(broker_health_));
-  server_->GetHealthCheckService()->Shutdown();
-  server_->Shutdown(std::chrono::system_clock::now() + grace);
+  if (server_ != nullptr) {
+    service_->Stop();
+    broker_health_->Detach();
+    control_->Unwatch(std::move(broker_health_));
+    server_->GetHealthCheckService()->Shutdown();
+    server_->Shutdown(std::chrono::system_clock::now() + grace);
+  }
 
   loop_->Stop();
   thread_.join();

@@ -9,6 +9,9 @@
 // 1000, pid 4711" over a Unix socket, the name in the client's certificate over
 // TLS, nothing over plain TCP.
 //
+// gRPC's threads wake up several times a second for nothing: they are started
+// by the first connection.
+//
 // Thread safety: Start() and Stop() are called by one thread at a time, which
 // is not one of gRPC's nor the control loop's. All threads start with all
 // signals blocked.
@@ -19,12 +22,10 @@
 
 #include <cstddef>
 #include <functional>
-#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "control_api/broker_health.h"
 #include "control_api/connection_acceptor.h"
@@ -62,8 +63,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
-  // Once. Internal: gRPC refuses to; its log line says more.
-  absl::Status Start();
+  // Once.
+  void Start();
 
   // Takes no more connections, removes the socket, and ends all calls: those of
   // the service with the status it gives them, others, and what a client does
@@ -82,8 +83,10 @@ class ControlServer {
   };
 
   // The control thread.
-  void RunThread(std::promise<absl::Status> started);
-  absl::Status MakeServer();
+  void RunThread();
+  // False: gRPC refuses to; its log line says more.
+  bool MakeServer();
+  void SetBrokerHealth(bool connected);
   void AddEntrances(grpc::ServerBuilder& builder);
   void EndService(Duration grace);
   void Admit(size_t slot, int fd, const absl::optional<PeerCredentials>& peer);
@@ -94,8 +97,7 @@ class ControlServer {
   Log* const log_;
   const ServiceFactory make_service_;
 
-  // From Start() on. The service and its loop stay until the end: Control may
-  // know them.
+  // From Start() until the end: Control may know them.
   std::unique_ptr<EvLoop> loop_;
   std::unique_ptr<StoppableService> service_;
   // Over a Unix socket one for each slot of the acceptor, which has one
@@ -103,6 +105,7 @@ class ControlServer {
   std::vector<Entrance> entrances_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<BrokerHealth> broker_health_;
+  absl::optional<bool> is_broker_healthy_;  // as gRPC was told
   std::unique_ptr<ConnectionAcceptor> acceptor_;
   std::thread thread_;
 };

@@ -383,17 +383,12 @@ int mqtt_dispatch(const mqtt_host* mqtt_host) {
          if (control != nullptr) control->Stop();
        }});
   if (control != nullptr) {
-    const absl::Status serving =
-        control->Serve({dispatcher.control(),
-                        &log,
-                        &module->clock,
-                        &module->counters,
-                        {kModuleVersion, mqtt_host->kamailio_version,
-                         MosquittoClient::LibraryVersion()}});
-    if (!serving.ok()) {
-      log.Error(
-          absl::StrCat("there is no control service: ", serving.message()));
-    }
+    control->Serve({dispatcher.control(),
+                    &log,
+                    &module->clock,
+                    &module->counters,
+                    {kModuleVersion, mqtt_host->kamailio_version,
+                     MosquittoClient::LibraryVersion()}});
   }
   dispatcher.Run();
   return 0;

@@ -52,7 +52,12 @@ class WatchedControl : public Control {
     watchers_.erase(watcher);
   }
 
-  DispatcherStatus GetStatus() const override { return {}; }
+  DispatcherStatus GetStatus() const override {
+    MutexLock lock(&mutex_);
+    DispatcherStatus status;
+    status.connection = status_;
+    return status;
+  }
   void ListSubscriptions(uint64_t, size_t, absl::optional<std::string>,
                          Done<SubscriptionPage>) override {}
   CallId Subscribe(std::string, Qos, bool, Done<Subscription>) override {
@@ -70,7 +75,7 @@ class WatchedControl : public Control {
   void Cancel(CallId) override {}
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   ConnectionStatus status_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
   Interest interest_ ABSL_GUARDED_BY(mutex_);
