@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tools.harness.broker import Broker
 from tools.harness.certificates import Certificates, make_certificates
-from tools.harness.kamailio import Kamailio, KamailioConfiguration
+from tools.harness.kamailio import (
+    ConfigurationFile,
+    Kamailio,
+    KamailioConfiguration,
+)
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.rabbitmq import RabbitMq
 from tools.harness.sip import SipClient
+from tools.harness.sip_phone import SipPhone
 
 if TYPE_CHECKING:
     from tools.harness.control_client import ControlClient
@@ -73,7 +78,9 @@ class Environment:
         return broker
 
     def kamailio(
-        self, configuration: KamailioConfiguration, **settings: Any
+        self,
+        configuration: KamailioConfiguration | ConfigurationFile,
+        **settings: Any,
     ) -> Kamailio:
         """A Kamailio that was not started; `settings` are those of
         Kamailio."""
@@ -93,6 +100,10 @@ class Environment:
         return self.own(
             SipClient(kamailio.sip_port, host=kamailio.host, **settings)
         )
+
+    def sip_phone(self, kamailio: Kamailio, user: str) -> SipPhone:
+        """The phone of a user of example.org, at the Kamailio."""
+        return self.own(SipPhone(kamailio.sip_port, user, "example.org"))
 
     def control_client(self, kamailio: Kamailio) -> ControlClient:
         """A client of the control API of the Kamailio, which must run."""

@@ -79,10 +79,13 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
+def _value(value: Parameter) -> str:
+    return str(value) if isinstance(value, int) else f'"{value}"'
+
+
 def modparam(name: str, value: Parameter, module: str = "mqtt") -> str:
     """A line that sets a module parameter."""
-    text = str(value) if isinstance(value, int) else f'"{value}"'
-    return f'modparam("{module}", "{name}", {text})'
+    return f'modparam("{module}", "{name}", {_value(value)})'
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,34 @@ class KamailioConfiguration:
 
 
 @dataclass(frozen=True)
+class ConfigurationFile:
+    """A whole kamailio.cfg. `definitions` take the place of those that it has
+    by #!trydef; MQTT_MODULE and SIP_PORT are among them. `more` comes at its
+    end."""
+
+    path: Path
+    definitions: Mapping[str, Parameter]
+    more: str = ""
+
+    def text(
+        self, module: Path, host: str, sip_port: int, control_socket: Path
+    ) -> str:
+        definitions = {
+            "MQTT_MODULE": str(module),
+            "SIP_PORT": sip_port,
+            **self.definitions,
+        }
+        lines = [
+            f"#!define {name} {_value(value)}"
+            for name, value in definitions.items()
+        ]
+        lines.append(f"listen=udp:{host}:{sip_port}")
+        # Not by include_file, which takes no long paths.
+        lines += [self.path.read_text(), self.more, ""]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What `kamailio -c` says of a configuration."""
 
@@ -179,7 +210,7 @@ class Kamailio:
     def __init__(
         self,
         directory: Path,
-        configuration: KamailioConfiguration,
+        configuration: KamailioConfiguration | ConfigurationFile,
         *,
         module: Path | None = None,
         host: str = "127.0.0.1",
