@@ -4,83 +4,41 @@ what a failure looks like."""
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kamailio_module.integration_tests.scenario_program import (
+    WORKSPACE,
+    ScenarioRuns,
+    documented_runs,
+    finish,
+)
 from tools.harness.process import session_members
-from tools.harness.waiting import DEADLINE, wait_for
+from tools.harness.waiting import wait_for
 
-WORKSPACE = Path(__file__).absolute().parents[2]
-PAGE = (WORKSPACE / "docs/scenarios.md").read_text()
+DOCUMENTED = documented_runs(WORKSPACE / "docs/scenarios.md")
 EXAMPLES = WORKSPACE / "testdata/scenarios"
 
-Run = Callable[..., "subprocess.Popen[str]"]
 
-
-@pytest.fixture(name="start")
-def _start() -> Iterator[Run]:
-    """Starts tools/scenario, without the build that it begins with."""
-    started = []
-
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tools.scenario_run", *map(str, arguments)],
-            cwd=WORKSPACE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit status and the output."""
-    output, _ = process.communicate(timeout=4 * DEADLINE)
-    return process.returncode, output
-
-
-def without_times(report: str) -> str:
-    return re.sub(r"  [0-9.]+ s$", "", report, flags=re.MULTILINE)
-
-
-def documented_runs() -> list[tuple[list[str], str]]:
-    """The arguments and the report of each example of the page."""
-    blocks = re.findall(r"```console\n\$ (.*)\n([^`]*)```", PAGE)
-    return [(shlex.split(command), report) for command, report in blocks]
+@pytest.fixture(name="runs")
+def _runs() -> Iterator[ScenarioRuns]:
+    runs = ScenarioRuns()
+    yield runs
+    runs.close()
 
 
 def test_the_page_has_every_example() -> None:
-    commands = [" ".join(words) for words, _ in documented_runs()]
+    commands = [" ".join(run.arguments) for run in DOCUMENTED]
     examples = sorted(path.name for path in EXAMPLES.iterdir())
     assert len(commands) == len(examples) == 3
     for name in examples:
         assert any(f"testdata/scenarios/{name}/" in one for one in commands)
 
 
-def test_the_examples_all_at_once(start: Run) -> None:
-    running = []
-    for (program, *arguments), report in documented_runs():
-        assert program == "tools/scenario"
-        running.append((start(*arguments), report))
-    for process, report in running:
-        status, output = finish(process)
-        assert status == 0, output
-        assert without_times(output) == without_times(report)
+def test_the_examples_all_at_once(runs: ScenarioRuns) -> None:
+    runs.check(DOCUMENTED)
 
 
 def test_readme_has_the_configuration_of_the_first_example() -> None:
@@ -89,7 +47,7 @@ def test_readme_has_the_configuration_of_the_first_example() -> None:
     assert f"\n```\n{configuration}```\n" in readme
 
 
-def test_a_failure(start: Run, tmp_path: Path) -> None:
+def test_a_failure(runs: ScenarioRuns, tmp_path: Path) -> None:
     scenario = tmp_path / "failing.yaml"
     scenario.write_text(
         "broker: private\n"
@@ -99,7 +57,7 @@ def test_a_failure(start: Run, tmp_path: Path) -> None:
         "  - expect_log: never reached\n"
     )
     report = tmp_path / "report.xml"
-    process = start(
+    process = runs.start(
         *("--config", EXAMPLES / "readme/kamailio.cfg"),
         *("--junit", report, scenario),
     )
@@ -126,7 +84,7 @@ def test_a_failure(start: Run, tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_kamailio_refuses(
-    start: Run, tmp_path: Path
+    runs: ScenarioRuns, tmp_path: Path
 ) -> None:
     configuration = tmp_path / "kamailio.cfg"
     configuration.write_text(
@@ -136,7 +94,7 @@ def test_a_configuration_that_kamailio_refuses(
         "request_route { drop; }\n"
     )
     status, output = finish(
-        start(
+        runs.start(
             *("--config", configuration, "--define", "PORT=70000"),
             EXAMPLES / "no_broker/scenario.yaml",
         )
