@@ -41,9 +41,9 @@ ConnectionAcceptor::ConnectionAcceptor(EventLoop* loop, Log* log,
       policy_(std::move(policy)),
       on_connection_(std::move(on_connection)),
       connections_(max_connections),
-      refused_log_(loop, log),
-      limit_log_(loop, log),
-      error_log_(loop, log),
+      refused_log_(loop, log, LogLevel::kWarning),
+      limit_log_(loop, log, LogLevel::kWarning),
+      error_log_(loop, log, LogLevel::kWarning),
       watch_(loop->Watch(listener->fd(), [this](bool, bool) { Accept(); })),
       resume_(loop->CreateTimer([this] { watch_->WaitFor(true, false); })) {
   watch_->WaitFor(true, false);
@@ -60,7 +60,7 @@ void ConnectionAcceptor::Accept() {
 }
 
 void ConnectionAcceptor::PauseAfter(int error) {
-  error_log_.Warning(
+  error_log_.Write(
       absl::StrCat("cannot accept a control connection: ",
                    absl::ErrnoToStatus(error, "accept").message()));
   watch_->WaitFor(false, false);
@@ -72,12 +72,12 @@ bool ConnectionAcceptor::Admit(int fd) {
   if (listener_->address().is_unix()) {
     absl::StatusOr<PeerCredentials> credentials = ReadPeerCredentials(fd);
     if (!credentials.ok()) {
-      error_log_.Warning(absl::StrCat("control connection refused: ",
-                                      credentials.status().message()));
+      error_log_.Write(absl::StrCat("control connection refused: ",
+                                    credentials.status().message()));
       return false;
     }
     if (!IsAllowed(*credentials, policy_)) {
-      refused_log_.Warning(
+      refused_log_.Write(
           absl::StrCat("control connection refused: uid ", credentials->uid,
                        ", pid ", credentials->pid,
                        " is neither root, Kamailio's user nor allowed by "
@@ -88,8 +88,8 @@ bool ConnectionAcceptor::Admit(int fd) {
   }
   const absl::optional<size_t> slot = FindFreeSlot();
   if (!slot.has_value()) {
-    limit_log_.Warning(absl::StrCat("control connection refused: there are ",
-                                    connections_.size(), ", the limit"));
+    limit_log_.Write(absl::StrCat("control connection refused: there are ",
+                                  connections_.size(), ", the limit"));
     return false;
   }
   const absl::optional<ino_t> inode = InodeOf(fd);

@@ -17,9 +17,9 @@
 
 #include "absl/types/optional.h"
 #include "control_api/control_listener.h"
-#include "control_api/limited_log.h"
 #include "control_api/peer_policy.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/limited_log.h"
 #include "mqtt_core/log.h"
 
 namespace kamailio_mqtt {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "control_api/conversions.h"
 #include "control_api/event_stream.h"
 #include "control_api/statuses.h"
@@ -78,12 +79,19 @@ grpc::ServerUnaryReactor* ControlService::Run(
 
 UnaryCall::Observer ControlService::LogEnd(
     const grpc::CallbackServerContext& context, LogLevel level,
-    absl::string_view call) const {
-  return [log = environment_.log, level,
+    absl::string_view call) {
+  LineLimit* const limit =
+      level == LogLevel::kInfo ? &info_lines_ : &notice_lines_;
+  return [this, level, limit,
           line = absl::StrCat("control API: ", DescribePeer(context), ": ",
                               call)](const grpc::Status& status) {
-    log->Write(level,
-               status.ok() ? line : absl::StrCat(line, ": ", Describe(status)));
+    const absl::optional<std::string> suffix =
+        limit->Admit(environment_.clock->Now(), kLogBurst);
+    if (!suffix.has_value()) return;
+    environment_.log->Write(
+        level, status.ok()
+                   ? absl::StrCat(line, *suffix)
+                   : absl::StrCat(line, ": ", Describe(status), *suffix));
   };
 }
 

@@ -7,7 +7,8 @@
 // Calls that change something are logged, one line each, when they end: who
 // called, the method, the topic or mode, and the status unless it is OK; never
 // a payload. Publish and InjectMessage, of which there may be many, at info
-// level, the others at notice level.
+// level, the others at notice level. Of a level, kLogBurst lines may come in a
+// row, and then one a second.
 //
 // Thread safety: gRPC's threads and Control's network thread use the service at
 // the same time. Results are converted and sent on the control loop's thread,
@@ -34,6 +35,7 @@
 #include "mqtt_core/clock.h"
 #include "mqtt_core/control.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/line_limit.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/statistics.h"
 
@@ -42,6 +44,8 @@ namespace kamailio_mqtt {
 class ControlService final : public StoppableService,
                              private v1::MqttControl::CallbackService {
  public:
+  static constexpr int kLogBurst = 100;
+
   struct Limits {
     Quota streams{100};
     // Calls that wait for the broker or for a route.
@@ -84,9 +88,10 @@ class ControlService final : public StoppableService,
                                 bool waits, UnaryCall::Observer observer,
                                 absl::StatusOr<Parsed> parsed, Invoke invoke);
 
-  // Logs how `call`, such as "Publish \"a/b\"", ended.
+  // Logs how `call`, such as "Publish \"a/b\"", ended, as far as the limit of
+  // the level allows.
   UnaryCall::Observer LogEnd(const grpc::CallbackServerContext& context,
-                             LogLevel level, absl::string_view call) const;
+                             LogLevel level, absl::string_view call);
 
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
                                       const v1::GetStatusRequest* request,
@@ -119,6 +124,8 @@ class ControlService final : public StoppableService,
   const Environment environment_;
   // Shared with the calls, which come back to it when they are done.
   const std::shared_ptr<ActiveCalls> active_calls_;
+  LineLimit info_lines_;
+  LineLimit notice_lines_;
 };
 
 }  // namespace kamailio_mqtt

@@ -388,6 +388,18 @@ TEST_F(ControlServiceTest, LogsTopicsEscapedAndCut) {
   EXPECT_LT(harness_.log().lines()[0].size(), 400);
 }
 
+TEST_F(ControlServiceTest, ManyCallsGiveFewLines) {
+  constexpr int kCalls = 2 * ControlService::kLogBurst;
+  for (int i = 0; i < kCalls; ++i)
+    ASSERT_TRUE(Publish(PublishRequest("a")).ok());
+  const size_t lines = harness_.log().lines(LogLevel::kInfo).size();
+  EXPECT_GE(lines, static_cast<size_t>(ControlService::kLogBurst));
+  EXPECT_LT(lines, static_cast<size_t>(kCalls));
+  // Of another kind, and not drowned in these.
+  ASSERT_TRUE(Subscribe("a", 0, true).ok());
+  EXPECT_THAT(harness_.log().lines(LogLevel::kNotice), SizeIs(1));
+}
+
 TEST_F(ControlServiceTest, ACancelledCallIsTakenBack) {
   control().HoldCalls();
   PublishCall call(harness_.stub(), &Stub::Publish, PublishRequest("a"));

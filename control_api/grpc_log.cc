@@ -4,54 +4,47 @@
 
 #include <grpc/support/log.h>
 
-#include <chrono>
-#include <cstdint>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/types/optional.h"
 #include "mqtt_core/clock.h"
+#include "mqtt_core/line_limit.h"
 #include "mqtt_core/mutex.h"
 
 namespace kamailio_mqtt {
 namespace {
-
-constexpr Duration kInterval = std::chrono::seconds(1);
 
 class GrpcLog {
  public:
   void SendTo(Log* log) {
     MutexLock lock(&mutex_);
     log_ = log;
-    next_warning_ = TimePoint();
+    warnings_.emplace();
   }
 
   void Write(const gpr_log_func_args& line) {
     MutexLock lock(&mutex_);
     if (log_ == nullptr) return;
-    std::string text = absl::StrCat("gRPC: ", line.message);
+    // Some of its messages have more than one line.
+    const std::string text = absl::StrCat(
+        "gRPC: ", absl::StrReplaceAll(line.message, {{"\n", " "}}));
     if (line.severity != GPR_LOG_SEVERITY_ERROR) {
       log_->Debug(text);
       return;
     }
-    const TimePoint now = SteadyClock().Now();
-    if (now < next_warning_) {
-      ++unwritten_;
-      return;
-    }
-    if (unwritten_ > 0) {
-      absl::StrAppend(&text, " (", unwritten_, " more before it)");
-    }
-    log_->Warning(text);
-    unwritten_ = 0;
-    next_warning_ = now + kInterval;
+    const absl::optional<std::string> suffix =
+        warnings_->Admit(SteadyClock().Now(), 1);
+    if (suffix.has_value()) log_->Warning(absl::StrCat(text, *suffix));
   }
 
  private:
   Mutex mutex_;
   Log* log_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  TimePoint next_warning_ ABSL_GUARDED_BY(mutex_);
-  int64_t unwritten_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Anew for each log; there is one where there is a log.
+  absl::optional<LineLimit> warnings_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Never destroyed: gRPC may write until the process ends.

@@ -28,6 +28,15 @@ TEST(GrpcLogTest, ErrorsAreWarningsAndFew) {
   EXPECT_EQ(log.lines(), lines);
 }
 
+TEST(GrpcLogTest, AMessageIsOneLine) {
+  FakeLog log;
+  gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+  SendGrpcLogTo(&log);
+  gpr_log(GPR_ERROR, "a\nb");
+  SendGrpcLogTo(nullptr);
+  EXPECT_THAT(log.lines(), ElementsAre("gRPC: a b"));
+}
+
 TEST(GrpcLogTest, TheRestIsForDebugging) {
   FakeLog log;
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_INFO);

@@ -355,8 +355,15 @@ mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal* refusal) {
   });
 }
 
-void mqtt_count_invalid_call(void) {
-  if (module != nullptr) module->state.statistics().refused_invalid.Add();
+mqtt_result mqtt_refuse(const char* argument, mqtt_bytes value,
+                        const char* rule, mqtt_refusal* refusal) {
+  return SendRequest(refusal, [&](RequestSender& sender) {
+    return sender.Refuse(argument,
+                         value.data != nullptr
+                             ? absl::make_optional(ToView(value))
+                             : absl::nullopt,
+                         rule);
+  });
 }
 
 mqtt_counter mqtt_describe_counter(size_t index) {

@@ -114,7 +114,7 @@ typedef enum mqtt_result {
 /* Receives the text to log for a call that was refused; empty where the line
  * is suppressed by the rate limit. */
 typedef struct mqtt_refusal {
-  char text[512];
+  char text[1024];
 } mqtt_refusal;
 
 /* `options` is the options string of mqtt_publish ("retain;..."), may be
@@ -125,8 +125,10 @@ mqtt_result mqtt_subscribe(mqtt_bytes topic_filter, int qos,
                            mqtt_refusal *refusal);
 mqtt_result mqtt_unsubscribe(mqtt_bytes topic_filter, mqtt_refusal *refusal);
 
-/* Counts a call that the caller refused by itself as MQTT_INVALID. */
-void mqtt_count_invalid_call(void);
+/* For a call that the caller finds wrong by itself: counts it as MQTT_INVALID,
+ * and says so. `value` is shown unless its data is NULL. */
+mqtt_result mqtt_refuse(const char *argument, mqtt_bytes value,
+                        const char *rule, mqtt_refusal *refusal);
 
 typedef enum mqtt_event_kind {
   MQTT_EVENT_CONNECTED,

@@ -52,7 +52,8 @@ static mqtt_run_status run_callback(sr_kemi_eng_t *engine, str *event_name,
   init_run_actions_ctx(&context);
   if (sr_kemi_ctx_route(engine, &context, msg, EVENT_ROUTE, kemi_callback,
                         event_name) < 0) {
-    LM_ERR("event_callback \"%.*s\" failed for %.*s\n", kemi_callback->len,
+    /* The engine has logged why, as an error. */
+    LM_DBG("event_callback \"%.*s\" failed for %.*s\n", kemi_callback->len,
            kemi_callback->s, event_name->len, event_name->s);
     return MQTT_RUN_FAILED;
   }

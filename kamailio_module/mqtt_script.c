@@ -2,6 +2,7 @@
 
 #include "kamailio_module/mqtt_script.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/dprint.h"
@@ -35,28 +36,22 @@ static int answer(const char *function, mqtt_result result,
   return result;
 }
 
-/* For what is refused, and logged, before it reaches the core. */
-static int refuse(void) {
-  mqtt_count_invalid_call();
-  return MQTT_INVALID;
-}
-
 static int publish(const char *function, const str *topic, const str *payload,
                    int qos, const str *options) {
-  mqtt_refusal refusal = {""};
+  mqtt_refusal refusal;
   mqtt_result result = mqtt_publish(bytes_of(topic), bytes_of(payload), qos,
                                     bytes_of(options), &refusal);
   return answer(function, result, &refusal);
 }
 
 static int subscribe(const char *function, const str *topic, int qos) {
-  mqtt_refusal refusal = {""};
+  mqtt_refusal refusal;
   mqtt_result result = mqtt_subscribe(bytes_of(topic), qos, &refusal);
   return answer(function, result, &refusal);
 }
 
 static int unsubscribe(const char *function, const str *topic) {
-  mqtt_refusal refusal = {""};
+  mqtt_refusal refusal;
   mqtt_result result = mqtt_unsubscribe(bytes_of(topic), &refusal);
   return answer(function, result, &refusal);
 }
@@ -97,35 +92,59 @@ static int fix_text(void **param, const parameter *about) {
   return 0;
 }
 
-/* Returns 0..2, or -1 after logging. */
-static int parse_qos(const str *text, const parameter *about) {
-  if (text->len == 1 && text->s[0] >= '0' && text->s[0] <= '2') {
-    return text->s[0] - '0';
-  }
-  LM_ERR("%s: %s \"%.*s\": must be 0, 1 or 2\n", about->function, about->name,
-         text->len < SHOWN_QOS_BYTES ? text->len : SHOWN_QOS_BYTES, text->s);
-  return -1;
+/* What may be shown of a qos. */
+static mqtt_bytes shown_qos(const str *text) {
+  mqtt_bytes shown = bytes_of(text);
+
+  if (shown.size > SHOWN_QOS_BYTES) shown.size = SHOWN_QOS_BYTES;
+  return shown;
+}
+
+/* Returns 0..2, or -1. */
+static int parse_qos(const str *text) {
+  return text->len == 1 && text->s[0] >= '0' && text->s[0] <= '2'
+             ? text->s[0] - '0'
+             : -1;
 }
 
 static int fix_qos(void **param, const parameter *about) {
   fparam_t *fixed;
+  mqtt_bytes shown;
 
   if (fix_text(param, about) < 0) return E_CFG;
   fixed = *param;
   /* What is known only at the call is judged there. */
   if (fixed->type != FPARAM_STR || is_call_time_value(param)) return 0;
-  return parse_qos(&fixed->v.str, about) < 0 ? E_CFG : 0;
+  if (parse_qos(&fixed->v.str) >= 0) return 0;
+  shown = shown_qos(&fixed->v.str);
+  LM_ERR("%s: %s \"%.*s\": must be 0, 1 or 2\n", about->function, about->name,
+         (int)shown.size, shown.data);
+  return E_CFG;
 }
 
 static int is_one_variable(const pv_elem_t *format) {
   return format->text.len == 0 && format->next == NULL;
 }
 
+/* What is wrong with a call is found while it runs: MQTT_INVALID, counted and
+ * logged, as often as calls may be. */
+
+static const mqtt_bytes not_shown = {NULL, 0};
+
+static mqtt_result refuse(const parameter *about, mqtt_bytes value,
+                          const char *rule) {
+  mqtt_refusal refusal;
+  mqtt_result result = mqtt_refuse(about->name, value, rule, &refusal);
+  return answer(about->function, result, &refusal);
+}
+
 /* The value lasts until further pseudo-variables are evaluated. Returns 0, or
- * -1 after logging. */
+ * the result of the call, which is negative. */
 static int evaluate(sip_msg_t *msg, fparam_t *param, const parameter *about,
                     str *text) {
   pv_value_t value;
+  char rule[128];
+  mqtt_bytes name;
 
   if (param->type == FPARAM_STR) {
     *text = param->v.str;
@@ -133,17 +152,17 @@ static int evaluate(sip_msg_t *msg, fparam_t *param, const parameter *about,
   }
   if (!is_one_variable(param->v.pve)) {
     if (pv_printf_s(msg, param->v.pve, text) == 0) return 0;
-    LM_ERR(
-        "%s: %s: longer than pv_buffer_size, %d bytes; build it in one "
-        "pseudo-variable\n",
-        about->function, about->name, pv_get_buffer_size());
-    return -1;
+    snprintf(rule, sizeof(rule),
+             "longer than pv_buffer_size, %d bytes; build it in one "
+             "pseudo-variable",
+             pv_get_buffer_size());
+    return refuse(about, not_shown, rule);
   }
   if (pv_get_spec_value(msg, param->v.pve->spec, &value) != 0 ||
       (value.flags & PV_VAL_NULL)) {
-    LM_ERR("%s: %s \"%s\": must not be null\n", about->function, about->name,
-           param->orig);
-    return -1;
+    name.data = param->orig;
+    name.size = strlen(param->orig);
+    return refuse(about, name, "must not be null");
   }
   *text = value.rs;
   return 0;
@@ -152,24 +171,29 @@ static int evaluate(sip_msg_t *msg, fparam_t *param, const parameter *about,
 /* Like evaluate(), but the value lasts in `buffer`, of `size` bytes. */
 static int evaluate_into(char *buffer, int size, sip_msg_t *msg,
                          fparam_t *param, const parameter *about, str *text) {
-  if (evaluate(msg, param, about, text) < 0) return -1;
+  int result = evaluate(msg, param, about, text);
+  char rule[64];
+
+  if (result < 0) return result;
   if (text->len > size) {
-    LM_ERR("%s: %s: has %d bytes, must have at most %d\n", about->function,
-           about->name, text->len, size);
-    return -1;
+    snprintf(rule, sizeof(rule), "has %d bytes, must have at most %d",
+             text->len, size);
+    return refuse(about, not_shown, rule);
   }
   if (text->len > 0) memcpy(buffer, text->s, text->len);
   text->s = buffer;
   return 0;
 }
 
-/* Returns 0..2, or -1 after logging. */
+/* Returns 0..2, or the result of the call, which is negative. */
 static int evaluate_qos(sip_msg_t *msg, fparam_t *param,
                         const parameter *about) {
   str text;
+  int qos = evaluate(msg, param, about, &text);
 
-  if (evaluate(msg, param, about, &text) < 0) return -1;
-  return parse_qos(&text, about);
+  if (qos < 0) return qos;
+  qos = parse_qos(&text);
+  return qos >= 0 ? qos : refuse(about, shown_qos(&text), "must be 0, 1 or 2");
 }
 
 /* mqtt_publish(topic, payload, qos[, options]) */
@@ -193,25 +217,24 @@ static int script_publish_options(sip_msg_t *msg, char *topic_param,
   str payload;
   str options = no_options;
   int qos;
+  int result;
 
-  if (evaluate_into(topic_buffer, sizeof(topic_buffer), msg,
-                    (fparam_t *)topic_param, &publish_parameters[0],
-                    &topic) < 0) {
-    return refuse();
-  }
+  result =
+      evaluate_into(topic_buffer, sizeof(topic_buffer), msg,
+                    (fparam_t *)topic_param, &publish_parameters[0], &topic);
+  if (result < 0) return result;
   qos = evaluate_qos(msg, (fparam_t *)qos_param, &publish_parameters[2]);
-  if (qos < 0) return refuse();
-  if (options_param != NULL &&
-      evaluate_into(options_buffer, sizeof(options_buffer), msg,
-                    (fparam_t *)options_param, &publish_parameters[3],
-                    &options) < 0) {
-    return refuse();
+  if (qos < 0) return qos;
+  if (options_param != NULL) {
+    result = evaluate_into(options_buffer, sizeof(options_buffer), msg,
+                           (fparam_t *)options_param, &publish_parameters[3],
+                           &options);
+    if (result < 0) return result;
   }
   /* The last one needs no copy. */
-  if (evaluate(msg, (fparam_t *)payload_param, &publish_parameters[1],
-               &payload) < 0) {
-    return refuse();
-  }
+  result = evaluate(msg, (fparam_t *)payload_param, &publish_parameters[1],
+                    &payload);
+  if (result < 0) return result;
   return publish("mqtt_publish", &topic, &payload, qos, &options);
 }
 
@@ -234,11 +257,12 @@ static int script_subscribe(sip_msg_t *msg, char *topic_param,
                             char *qos_param) {
   str topic;
   int qos = evaluate_qos(msg, (fparam_t *)qos_param, &subscribe_parameters[1]);
+  int result;
 
-  if (qos < 0 || evaluate(msg, (fparam_t *)topic_param,
-                          &subscribe_parameters[0], &topic) < 0) {
-    return refuse();
-  }
+  if (qos < 0) return qos;
+  result =
+      evaluate(msg, (fparam_t *)topic_param, &subscribe_parameters[0], &topic);
+  if (result < 0) return result;
   return subscribe("mqtt_subscribe", &topic, qos);
 }
 
@@ -253,11 +277,11 @@ static int fix_unsubscribe(void **param, int number) {
 
 static int script_unsubscribe(sip_msg_t *msg, char *topic_param, char *unused) {
   str topic;
+  int result =
+      evaluate(msg, (fparam_t *)topic_param, &unsubscribe_topic, &topic);
 
   (void)unused;
-  if (evaluate(msg, (fparam_t *)topic_param, &unsubscribe_topic, &topic) < 0) {
-    return refuse();
-  }
+  if (result < 0) return result;
   return unsubscribe("mqtt_unsubscribe", &topic);
 }
 

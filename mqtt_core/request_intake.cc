@@ -98,15 +98,18 @@ void RequestIntake::Handle(absl::string_view record) {
 
 void RequestIntake::ReportLosses() {
   const RequestRing::Counters counters = state_->ring().counters();
-  Report(counters.torn, &torn_, "the process was killed while it wrote them");
-  Report(counters.damaged, &damaged_, "shared memory was overwritten");
+  Report(LogLevel::kWarning, counters.torn, &torn_,
+         "the process was killed while it wrote them");
+  Report(LogLevel::kError, counters.damaged, &damaged_,
+         "shared memory was overwritten");
   state_->statistics().torn.Set(static_cast<int64_t>(torn_ + damaged_));
 }
 
-void RequestIntake::Report(uint64_t lost, uint64_t* reported,
+void RequestIntake::Report(LogLevel level, uint64_t lost, uint64_t* reported,
                            absl::string_view why) {
   if (lost == *reported) return;
-  log_->Warning(absl::StrCat(lost - *reported, " request(s) not taken: ", why));
+  log_->Write(level,
+              absl::StrCat(lost - *reported, " request(s) not taken: ", why));
   *reported = lost;
 }
 

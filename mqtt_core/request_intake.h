@@ -47,7 +47,8 @@ class RequestIntake final : private SleepGate {
   bool Drain();
   void Handle(absl::string_view record);
   void ReportLosses();
-  void Report(uint64_t lost, uint64_t* reported, absl::string_view why);
+  void Report(LogLevel level, uint64_t lost, uint64_t* reported,
+              absl::string_view why);
 
   SharedState* const state_;
   EventLoop* const loop_;

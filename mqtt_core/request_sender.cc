@@ -3,8 +3,6 @@
 #include "mqtt_core/request_sender.h"
 
 #include <atomic>
-#include <chrono>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,8 +13,6 @@
 
 namespace kamailio_mqtt {
 namespace {
-
-constexpr Duration kRefusalLineInterval = std::chrono::seconds(1);
 
 std::string Describe(absl::string_view argument, absl::string_view value,
                      absl::string_view rule) {
@@ -43,7 +39,7 @@ RequestSender::Outcome RequestSender::Publish(absl::string_view topic,
   }
   if (!IsValidQos(qos)) return Invalid(DescribeQos(qos));
   const absl::StatusOr<PublishOptions> parsed = ParsePublishOptions(options);
-  if (!parsed.ok()) return Invalid(std::string(parsed.status().message()));
+  if (!parsed.ok()) return Invalid(parsed.status().message());
   return Send({RequestType::kPublish, static_cast<Qos>(qos), parsed->retain, 0,
                static_cast<uint32_t>(topic.size())},
               topic, payload);
@@ -129,34 +125,44 @@ RequestSender::Size RequestSender::QueueSize() const {
           static_cast<int64_t>(in_ring.bytes) + statistics.queued_bytes.Get()};
 }
 
-RequestSender::Outcome RequestSender::Invalid(std::string problem) {
+RequestSender::Outcome RequestSender::Refuse(
+    absl::string_view argument, absl::optional<absl::string_view> value,
+    absl::string_view rule) {
+  return Invalid(value.has_value() ? Describe(argument, *value, rule)
+                                   : absl::StrCat(argument, ": ", rule));
+}
+
+RequestSender::Outcome RequestSender::Invalid(absl::string_view problem) {
   state_->statistics().refused_invalid.Add();
-  return {SendResult::kInvalid, std::move(problem)};
+  const absl::optional<std::string> suffix =
+      state_->variables().invalid_lines.Admit(clock_->Now(), kInvalidBurst);
+  return {SendResult::kInvalid,
+          suffix.has_value() ? absl::StrCat(problem, *suffix) : ""};
 }
 
 RequestSender::Outcome RequestSender::NotRunning() {
   state_->statistics().refused_not_running.Add();
+  const absl::optional<std::string> suffix = AdmitRefusalLine();
   return {SendResult::kNotRunning,
-          MayLog() ? "the dispatcher is not running" : ""};
+          suffix.has_value()
+              ? absl::StrCat("the dispatcher is not running", *suffix)
+              : ""};
 }
 
 RequestSender::Outcome RequestSender::Full(absl::string_view what) {
   state_->statistics().refused_queue_full.Add();
-  if (!MayLog()) return {SendResult::kQueueFull, ""};
+  const absl::optional<std::string> suffix = AdmitRefusalLine();
+  if (!suffix.has_value()) return {SendResult::kQueueFull, ""};
   const Size size = QueueSize();
   return {SendResult::kQueueFull,
           absl::StrCat(what, " is full: ", size.messages, " messages of ",
                        size.bytes, " bytes wait (queue_max_messages ",
                        options_.max_messages, ", queue_max_bytes ",
-                       options_.max_bytes, ")")};
+                       options_.max_bytes, ")", *suffix)};
 }
 
-bool RequestSender::MayLog() {
-  std::atomic<int64_t>& next_line = state_->variables().next_refusal_line;
-  const int64_t now = clock_->Now().time_since_epoch().count();
-  int64_t due = next_line.load(std::memory_order_relaxed);
-  return now >= due && next_line.compare_exchange_strong(
-                           due, now + kRefusalLineInterval.count());
+absl::optional<std::string> RequestSender::AdmitRefusalLine() {
+  return state_->variables().refusal_lines.Admit(clock_->Now(), 1);
 }
 
 }  // namespace kamailio_mqtt

@@ -14,7 +14,9 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "mqtt_core/clock.h"
+#include "mqtt_core/line_limit.h"
 #include "mqtt_core/outbox.h"
 #include "mqtt_core/request.h"
 #include "mqtt_core/shared_state.h"
@@ -28,10 +30,13 @@ class RequestSender {
   struct Outcome {
     SendResult result = SendResult::kAccepted;
     // What to log of a refusal: argument, value, rule. Empty when accepted, and
-    // where a line would be one too many: a full queue, or a dispatcher that
-    // does not run, is worth one a second, over all processes.
+    // where a line would be one too many. Over all processes, a full queue or a
+    // dispatcher that does not run is worth one a second, and so are calls that
+    // are wrong, after the first kInvalidBurst.
     std::string problem;
   };
+
+  static constexpr int kInvalidBurst = 50;
 
   // `state` and `clock` outlive the sender.
   RequestSender(const OutboxOptions& options, SharedState* state,
@@ -42,6 +47,11 @@ class RequestSender {
                   absl::string_view options);
   Outcome Subscribe(absl::string_view filter, int qos);
   Outcome Unsubscribe(absl::string_view filter);
+  // Refuses, as invalid, a call that the caller has found wrong by itself. The
+  // value is shown where there is one.
+  Outcome Refuse(absl::string_view argument,
+                 absl::optional<absl::string_view> value,
+                 absl::string_view rule);
 
  private:
   struct Size {
@@ -59,11 +69,13 @@ class RequestSender {
   bool HasRoomFor(int64_t bytes) const;
   Outcome Send(const RequestHeader& header, absl::string_view topic,
                absl::string_view payload);
-  Outcome Invalid(std::string problem);
+  Outcome Invalid(absl::string_view problem);
   Outcome NotRunning();
   // `what` is full.
   Outcome Full(absl::string_view what);
-  bool MayLog();
+  // What to append to the line about a call that cannot be taken; nothing where
+  // it is one too many.
+  absl::optional<std::string> AdmitRefusalLine();
 
   const OutboxOptions options_;
   SharedState* const state_;

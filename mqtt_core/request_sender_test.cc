@@ -240,8 +240,39 @@ TEST_F(RequestSenderTest, NotRunningIsLoggedOnceASecond) {
             "the dispatcher is not running");
   EXPECT_EQ(sender.Publish("t", "", 0, "").problem, "");
   clock_.Advance(seconds(1));
-  EXPECT_NE(sender.Publish("t", "", 0, "").problem, "");
+  EXPECT_EQ(sender.Publish("t", "", 0, "").problem,
+            "the dispatcher is not running (1 more before it)");
   EXPECT_EQ(statistics().refused_not_running.Get(), 3);
+}
+
+TEST_F(RequestSenderTest, WrongCallsAreLoggedInABurstAndThenOnceASecond) {
+  constexpr int kSeconds = 10;
+  constexpr int kCallsASecond = 10'000;
+  RequestSender one = MakeSender();
+  RequestSender other = MakeSender();
+  int lines = 0;
+  for (int i = 0; i < kSeconds * kCallsASecond; ++i) {
+    RequestSender& sender = i % 2 == 0 ? one : other;
+    const RequestSender::Outcome outcome =
+        i % 3 == 0 ? sender.Refuse("qos", "x", "must be 0, 1 or 2")
+                   : sender.Publish("#", "", 0, "");
+    EXPECT_EQ(outcome.result, kInvalid);
+    if (!outcome.problem.empty()) ++lines;
+    clock_.Advance(Duration(seconds(1)) / kCallsASecond);
+  }
+  EXPECT_EQ(lines, RequestSender::kInvalidBurst + kSeconds - 1);
+  EXPECT_EQ(statistics().refused_invalid.Get(), kSeconds * kCallsASecond);
+  EXPECT_THAT(one.Publish("#", "", 0, "").problem,
+              HasSubstr(" (9999 more before it)"));
+}
+
+TEST_F(RequestSenderTest, WhatTheCallerRefusesIsCountedAndDescribed) {
+  RequestSender sender = MakeSender();
+  EXPECT_EQ(sender.Refuse("qos", "a\n", "must be 0, 1 or 2").problem,
+            "qos \"a\\n\": must be 0, 1 or 2");
+  EXPECT_EQ(sender.Refuse("topic", absl::nullopt, "too long").problem,
+            "topic: too long");
+  EXPECT_EQ(statistics().refused_invalid.Get(), 2);
 }
 
 TEST_F(RequestSenderTest, CountsWhatWaitsInTheRing) {

@@ -9,9 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "mqtt_core/quote.h"
 
 namespace kamailio_mqtt {
 namespace {
@@ -26,13 +26,12 @@ constexpr Duration kDisconnectGrace = std::chrono::milliseconds(250);
 // What DISCONNECT may take when a person asks for a new connection.
 constexpr Duration kGracefulReconnect = std::chrono::seconds(2);
 
+// Lines about subscriptions in a row, which scripts can bring about at will.
+constexpr int kSubscriptionLines = 50;
+
 std::string Seconds(Duration duration) {
   return absl::StrFormat("%.1f s",
                          std::chrono::duration<double>(duration).count());
-}
-
-std::string Quote(absl::string_view text) {
-  return absl::StrCat("\"", absl::CHexEscape(text), "\"");
 }
 
 ConnectionState ToConnectionState(Session::State state) {
@@ -64,6 +63,8 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
       observer_(environment.observer),
       outbox_(options_.outbox, statistics_, observer_),
       loss_log_(loop_, log_),
+      refused_log_(loop_, log_, LogLevel::kWarning, kSubscriptionLines),
+      not_subscribed_log_(loop_, log_, LogLevel::kInfo, kSubscriptionLines),
       reconnect_timer_(loop_->CreateTimer([this] { Connect(); })),
       quiet_timer_(loop_->CreateTimer([this] { Submit(); })),
       expiry_timer_(loop_->CreateTimer([this] {
@@ -167,8 +168,8 @@ void Session::Subscribe(const std::string& filter, Qos qos,
 bool Session::Unsubscribe(const std::string& filter) {
   const Subscription* subscription = subscriptions_.Find(filter);
   if (subscription == nullptr) {
-    log_->Info(absl::StrCat("not subscribed to ", Quote(filter),
-                            ": nothing to unsubscribe from"));
+    not_subscribed_log_.Write(absl::StrCat("not subscribed to ", Quote(filter),
+                                           ": nothing to unsubscribe from"));
     return false;
   }
   observer_->OnSubscriptionChanged(*subscription, true);
@@ -253,8 +254,9 @@ void Session::SendPendingSubscriptions() {
 void Session::ReportRefused(const Subscription& subscription) {
   statistics_->subscriptions_refused.Add();
   observer_->OnSubscriptionChanged(subscription, false);
-  log_->Warning(absl::StrCat("cannot subscribe to ", Quote(subscription.filter),
-                             ": ", subscription.refusal_reason));
+  refused_log_.Write(absl::StrCat("cannot subscribe to ",
+                                  Quote(subscription.filter), ": ",
+                                  subscription.refusal_reason));
 }
 
 void Session::Stop(Duration timeout, std::function<void()> stopped) {

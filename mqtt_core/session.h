@@ -29,6 +29,7 @@
 #include "mqtt_core/clock.h"
 #include "mqtt_core/connection_status.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/limited_log.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/loss_log.h"
 #include "mqtt_core/message.h"
@@ -185,6 +186,8 @@ class Session final : private MqttClient::Listener {
   // When the connection ended; before a session that was lost with it.
   absl::optional<Outbox::Unconfirmed> unconfirmed_;
   LossLog loss_log_;
+  LimitedLog refused_log_;
+  LimitedLog not_subscribed_log_;
   const std::unique_ptr<Timer> reconnect_timer_;
   const std::unique_ptr<Timer> quiet_timer_;  // publish nothing while it runs
   const std::unique_ptr<Timer> expiry_timer_;

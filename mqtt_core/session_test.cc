@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "mqtt_core/limited_log.h"
 #include "mqtt_core/testing/fake_clock.h"
 #include "mqtt_core/testing/fake_event_loop.h"
 #include "mqtt_core/testing/fake_log.h"
@@ -788,6 +789,26 @@ TEST_F(SessionTest, WithoutResubscribeRequestsStillWaitForAConnection) {
   FailAttempt();
   Reconnect();
   EXPECT_THAT(Subscribed(), ElementsAre("while waiting"));
+}
+
+TEST_F(SessionTest, ManyRefusedSubscriptionsGiveFewLines) {
+  constexpr int kSubscriptions = 500;
+  Connect();
+  for (int i = 0; i < kSubscriptions; ++i) Subscribe(absl::StrCat("f/", i));
+  for (int i = 0; i < kSubscriptions; ++i) {
+    client_.AnswerSubscribe(client_.subscriptions()[i].packet_id,
+                            kSubackFailure);
+  }
+  EXPECT_EQ(statistics_.subscriptions_refused.Get(), kSubscriptions);
+  const size_t lines = Warnings().size();
+  EXPECT_GT(lines, 1);
+  EXPECT_LT(lines, kSubscriptions / 2);
+  loop_.Advance(LimitedLog::kInterval);
+  EXPECT_THAT(Warnings(), SizeIs(lines + 1));
+  EXPECT_THAT(Warnings().back(),
+              AllOf(HasSubstr("\"f/499\""),
+                    HasSubstr(absl::StrCat("(the last of ",
+                                           kSubscriptions - lines, " "))));
 }
 
 TEST_F(SessionTest, ARefusedSubscriptionIsLoggedAndCounted) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "mqtt_core/line_limit.h"
 #include "mqtt_core/request_ring.h"
 #include "mqtt_core/shared_memory.h"
 #include "mqtt_core/statistics.h"
@@ -23,9 +24,8 @@ enum class IntakeState : uint32_t { kOpen, kClosed };
 struct SharedVariables {
   Statistics statistics;
   std::atomic<IntakeState> intake;
-  // From when on, by the monotonic clock in nanoseconds, the next line about
-  // requests that cannot be taken may be logged.
-  std::atomic<int64_t> next_refusal_line;
+  LineLimit invalid_lines;  // about calls that are wrong
+  LineLimit refusal_lines;  // about calls that cannot be taken
 };
 
 class SharedState {

@@ -21,7 +21,8 @@ constexpr size_t kRingCapacity = 4096;
 TEST(SharedStateTest, StartsOpenAndEmpty) {
   SharedState state = SharedState::Create(kRingCapacity).value();
   EXPECT_EQ(state.variables().intake.load(), IntakeState::kOpen);
-  EXPECT_EQ(state.variables().next_refusal_line.load(), 0);
+  EXPECT_NE(state.variables().refusal_lines.Admit(TimePoint(), 1),
+            absl::nullopt);
   for (const NamedCounter& named : ListCounters(state.statistics())) {
     EXPECT_EQ(named.counter->Get(), 0) << named.name;
   }
@@ -54,12 +55,13 @@ TEST(SharedStateTest, ProcessesShareTheVariables) {
   for (int i = 0; i < 3; ++i) {
     ForkedProcess child([&] {
       state.statistics().accepted.Add(Qos::kAtLeastOnce, 2);
-      state.variables().next_refusal_line.fetch_add(5);
+      state.variables().refusal_lines.Admit(TimePoint(), 2);
     });
     EXPECT_EQ(child.Reap(), 0);
   }
   EXPECT_EQ(state.statistics().accepted.Get(Qos::kAtLeastOnce), 6);
-  EXPECT_EQ(state.variables().next_refusal_line.load(), 15);
+  EXPECT_EQ(state.variables().refusal_lines.Admit(TimePoint(), 2),
+            absl::nullopt);
 
   ForkedProcess child(
       [&] { state.variables().intake.store(IntakeState::kClosed); });
