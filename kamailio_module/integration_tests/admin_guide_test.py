@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kamailio_module.integration_tests.page import (
+    WORKSPACE,
+    Page,
+    check_links,
+)
 from tools.harness.broker import Broker
 from tools.harness.certificates import make_certificates
 from tools.harness.environment import Environment
@@ -18,8 +23,9 @@ from tools.harness.module_under_test import module_under_test
 from tools.harness.ports import free_port
 from tools.harness.sip import SipClient
 
-WORKSPACE = Path(__file__).absolute().parents[2]
-GUIDE = (WORKSPACE / "docs/admin_guide.md").read_text()
+PAGE = Page("docs/admin_guide.md")
+GUIDE = PAGE.text
+section = PAGE.section
 
 # What the examples name, and what stands there in a test.
 GUIDE_MODULE = "/usr/local/lib/kamailio/modules/mqtt.so"
@@ -33,18 +39,6 @@ BINARY = b"a\0b\xff"
 
 def source(path: str) -> str:
     return (WORKSPACE / path).read_text()
-
-
-def section(heading: str) -> str:
-    """A section, with those below it."""
-    level = heading.partition(" ")[0]
-    found = re.search(
-        rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)",
-        GUIDE,
-        re.MULTILINE | re.DOTALL,
-    )
-    assert found, heading
-    return found[1]
 
 
 def table(heading: str) -> list[list[str]]:
@@ -265,13 +259,9 @@ def test_statistics(environment: Environment) -> None:
 
 
 def test_links() -> None:
-    anchors = set()
-    for heading in re.findall(r"^#+ (.*)$", GUIDE, re.MULTILINE):
-        text = re.sub(r"[^\w\- ]", "", heading.lower())
-        anchors.add(text.replace(" ", "-"))
-    links = re.findall(r"\]\(#([^)]*)\)", GUIDE)
-    assert links
-    assert set(links) <= anchors
+    check_links(
+        PAGE, [Page("docs/control_api.md"), Page("docs/examples.md")]
+    )
 
 
 class Examples:

@@ -5,24 +5,24 @@ every method, status, event and limit of the code."""
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
 
+from kamailio_module.integration_tests import page
+from kamailio_module.integration_tests.page import WORKSPACE, Block, Page
 from tools.harness.environment import Environment
 from tools.harness.grpcurl import Grpcurl, grpcurl_path
 from tools.harness.kamailio import KamailioConfiguration
 from tools.harness.module_under_test import module_under_test
 from tools.harness.ports import free_port
 from tools.harness.process import Process, program_environment
-from tools.harness.waiting import DEADLINE, wait_for
+from tools.harness.waiting import wait_for
 
-WORKSPACE = Path(__file__).absolute().parents[2]
-PAGE = (WORKSPACE / "docs/control_api.md").read_text()
+PAGE = Page("docs/control_api.md")
+BLOCKS = PAGE.blocks
 PROTO_FOLDER = "control_api/kamailio/mqtt/v1"
 PROTO = (WORKSPACE / PROTO_FOLDER / "mqtt_control.proto").read_text()
 
@@ -43,45 +43,9 @@ VARYING = [
     (r"\bipv4:([\d.]+):\d+\b", r"ipv4:\1:PORT"),
 ]
 
-# What the page leaves out.
-OMISSION = "..."
-
-
-@dataclass(frozen=True)
-class Block:
-    line: int
-    language: str
-    text: str
-
-
-def blocks_of(page: str) -> list[Block]:
-    return [
-        Block(page.count("\n", 0, found.start()) + 1, found[1], found[2])
-        for found in re.finditer(
-            r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
-        )
-    ]
-
-
-BLOCKS = blocks_of(PAGE)
-
-
-def normalised(text: str) -> str:
-    for pattern, replacement in VARYING:
-        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
-    return text.strip()
-
-
-def pattern_of(text: str) -> str:
-    """Of what fits a text of the page."""
-    return ".*?".join(map(re.escape, normalised(text).split(OMISSION)))
-
 
 def fits(output: str, text: str) -> bool:
-    return (
-        re.fullmatch(pattern_of(text), normalised(output), re.DOTALL)
-        is not None
-    )
+    return page.fits(output, text, VARYING)
 
 
 class Reader:
@@ -157,16 +121,7 @@ class Reader:
         self._run([sys.executable, "-c", text])
 
     def _run(self, command: list[str]) -> None:
-        done = subprocess.run(
-            command,
-            cwd=self._directory,
-            env=program_environment(self._variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=2 * DEADLINE,
-        )
+        done = page.run_command(command, self._directory, self._variables)
         self._output = done.stdout
         failed = "ERROR:\n" in done.stdout
         assert (done.returncode != 0) == failed, done.stdout
@@ -185,9 +140,10 @@ class Reader:
         watch.close()
 
     def _read_log(self, text: str) -> None:
-        log = normalised(self._kamailio.log())
+        log = page.normalised(self._kamailio.log(), VARYING)
         for line in text.splitlines():
-            assert re.search(f"^{pattern_of(line)}$", log, re.MULTILINE), line
+            pattern = page.pattern_of(line, VARYING)
+            assert re.search(f"^{pattern}$", log, re.MULTILINE), line
 
     def _settle(self) -> None:
         """Waits for the end of what the commands so far have brought about
@@ -217,22 +173,10 @@ def test_commands(environment: Environment) -> None:
 
 
 def test_commands_of_the_readme_are_those_of_the_page() -> None:
-    readme = blocks_of((WORKSPACE / "README.md").read_text())
+    readme = Page("README.md").blocks
     commands = {block.text for block in readme if PAGE_SOCKET in block.text}
     assert commands
     assert commands <= {block.text for block in BLOCKS}
-
-
-def section(heading: str) -> str:
-    """A section, with those below it."""
-    level = heading.partition(" ")[0]
-    found = re.search(
-        rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)",
-        PAGE,
-        re.MULTILINE | re.DOTALL,
-    )
-    assert found, heading
-    return found[1]
 
 
 def first_column(text: str) -> list[str]:
@@ -243,7 +187,9 @@ def first_column(text: str) -> list[str]:
 
 def test_every_method_has_a_section() -> None:
     methods = re.findall(r"^  rpc (\w+)\(", PROTO, re.MULTILINE)
-    headings = re.findall(r"^### (\w+)$", section("## Calls"), re.MULTILINE)
+    headings = re.findall(
+        r"^### (\w+)$", PAGE.section("## Calls"), re.MULTILINE
+    )
     assert sorted(headings) == sorted(methods)
     for name in methods:
         commands = [
@@ -262,7 +208,7 @@ def test_every_status_is_explained() -> None:
         if re.search(rf"\b{status.name}\b", PROTO)
     }
     assert "INVALID_ARGUMENT" in documented
-    errors = section("## Errors")
+    errors = PAGE.section("## Errors")
     rows = re.findall(r"^\| ([A-Z_]+) \| (\d+) \|", errors, re.MULTILINE)
     explained = {name for name, _ in rows}
     never = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
@@ -294,11 +240,11 @@ def values_of(enumeration: str) -> set[str]:
     ],
 )
 def test_every_value_is_explained(heading: str, enumeration: str) -> None:
-    assert values_of(enumeration) <= set(first_column(section(heading)))
+    assert values_of(enumeration) <= set(first_column(PAGE.section(heading)))
 
 
 def test_every_event_and_field_of_watch_events_is_explained() -> None:
-    explained = set(first_column(section("### WatchEvents")))
+    explained = set(first_column(PAGE.section("### WatchEvents")))
     oneof = re.search(r"oneof event {\n(.*?)  }", PROTO, re.DOTALL)
     request = re.search(
         r"message WatchEventsRequest {\n(.*?)\n}", PROTO, re.DOTALL
@@ -309,7 +255,7 @@ def test_every_event_and_field_of_watch_events_is_explained() -> None:
         assert names
         assert set(names) <= explained
     for kind in values_of("EventKind"):
-        assert f"`{kind}`" in section("### WatchEvents")
+        assert f"`{kind}`" in PAGE.section("### WatchEvents")
 
 
 # The rows of the table of limits, and where the code has them.
@@ -364,7 +310,7 @@ def value_in_code(file: str, name: str) -> int:
 def test_limits() -> None:
     rows = re.findall(
         r"^\| ([^|]+) \| (?:one in )?(\d+) ?(\w*) \|",
-        section("## Limits"),
+        PAGE.section("## Limits"),
         re.MULTILINE,
     )
     on_page = {name: int(number) * UNITS[unit] for name, number, unit in rows}
@@ -378,20 +324,10 @@ def test_limits() -> None:
 def test_grpcurl_is_the_one_of_the_setup() -> None:
     package = r"github\.com/fullstorydev/grpcurl/cmd/grpcurl@v[\d.]+\d"
     setup = (WORKSPACE / "tools/setup").read_text()
-    assert re.findall(package, PAGE) == re.findall(package, setup)
+    assert re.findall(package, PAGE.text) == re.findall(package, setup)
 
 
 def test_links() -> None:
-    anchors = {}
-    for path in ("docs/control_api.md", "docs/admin_guide.md"):
-        headings = re.findall(
-            r"^#+ (.*)$", (WORKSPACE / path).read_text(), re.MULTILINE
-        )
-        anchors[Path(path).name] = {
-            re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-            for heading in headings
-        }
-    links = re.findall(r"\]\(([\w.]*)#([^)]*)\)", PAGE)
-    assert links
-    for page, anchor in links:
-        assert anchor in anchors[page or "control_api.md"], anchor
+    page.check_links(
+        PAGE, [Page("docs/admin_guide.md"), Page("docs/log_messages.md")]
+    )
