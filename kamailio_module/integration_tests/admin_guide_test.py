@@ -259,9 +259,8 @@ def test_statistics(environment: Environment) -> None:
 
 
 def test_links() -> None:
-    check_links(
-        PAGE, [Page("docs/control_api.md"), Page("docs/examples.md")]
-    )
+    others = ("control_api", "examples", "monitoring")
+    check_links(PAGE, [Page(f"docs/{name}.md") for name in others])
 
 
 class Examples:
