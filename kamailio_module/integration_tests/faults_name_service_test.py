@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A name server that does not answer."""
+"""A name server that does not answer, and names with several addresses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kamailio_module.integration_tests.scene import CLIENT_ID
 from kamailio_module.integration_tests.traffic import (
     Traffic,
     start_kamailio,
@@ -22,6 +23,7 @@ from tools.harness.process import processor_time
 DNS_PORT = 53
 
 BROKER_NAME = "broker.example"
+BROKER_PORT = 1883
 
 
 def test_a_name_server_that_does_not_answer(
@@ -80,3 +82,25 @@ def test_a_stop_while_the_name_server_does_not_answer(
         lambda: bool(name_server.queries), "it asks the name server"
     )
     stop_in_time(kamailio, 0.5)
+
+
+def test_every_address_of_a_name_is_tried(
+    request: pytest.FixtureRequest, environment: Environment
+) -> None:
+    """As of a broker cluster, one of whose nodes is up at any time."""
+    if not private_network.inside():
+        private_network.run(request)
+        return
+    nodes = [
+        environment.broker(host=address, port=BROKER_PORT)
+        for address in ("127.0.0.2", "127.0.0.3")
+    ]
+    for node in nodes:
+        private_network.add_host(BROKER_NAME, node.host)
+        node.kill()
+    kamailio = start_kamailio(environment, nodes[0], host=BROKER_NAME)
+    for node in nodes + nodes:
+        node.start()
+        node.wait_for_client(CLIENT_ID)
+        node.kill()
+    assert Ledger(kamailio)["connects"] == 4
