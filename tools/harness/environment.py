@@ -5,6 +5,7 @@ together."""
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -128,3 +129,10 @@ class Environment:
             for part in self._parts
             if part.started
         }
+
+    def keep_logs(self, prefix: str) -> Path:
+        """Copies all logs to a temporary directory that stays."""
+        kept = Path(tempfile.mkdtemp(prefix=prefix))
+        for log in self.directory.glob("*/*.log"):
+            shutil.copy(log, kept / f"{log.parent.name}_{log.name}")
+        return kept

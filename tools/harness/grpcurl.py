@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.harness.process import program_environment
+from tools.harness.programs import program_path
 from tools.harness.waiting import DEADLINE
 
 SERVICE = "kamailio.mqtt.v1.MqttControl"
@@ -28,13 +27,7 @@ STATUS_NUMBERS = {
 
 
 def grpcurl_path() -> str:
-    """The one on the PATH, or the one that tools/setup has built."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    built = Path(cache) / "kamailio-mqtt" / "bin"
-    path = program_environment()["PATH"] + f":{built}"
-    found = shutil.which("grpcurl", path=path)
-    assert found, "no grpcurl: run tools/setup"
-    return found
+    return program_path("grpcurl")
 
 
 def parse_messages(output: str) -> list[Any]:

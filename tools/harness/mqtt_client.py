@@ -71,8 +71,12 @@ class MqttClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait_connected(self) -> None:
-        wait_for(self._client.is_connected, "a connection of the client")
+    def wait_connected(self, *, deadline: float = DEADLINE) -> None:
+        wait_for(
+            self._client.is_connected,
+            "a connection of the client",
+            deadline=deadline,
+        )
 
     def wait_disconnected(self) -> None:
         wait_for(

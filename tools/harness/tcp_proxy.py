@@ -7,10 +7,17 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from tools.harness.tcp_server import TcpServer, shut
 
 _CHUNK = 4096
+
+_Watcher = Callable[[bytes], None]
+
+
+def _ignore(_: bytes) -> None:
+    pass
 
 
 class TcpProxy:
@@ -19,6 +26,10 @@ class TcpProxy:
     The attributes may be changed at any time and hold for all connections:
     `delay` seconds before each chunk is forwarded, `limit` bytes after which a
     connection is cut, counted from its start and in both directions together.
+
+    `watch` is called for each connection and returns two functions: the first
+    gets what the client sends before it is forwarded, the second what the
+    broker sends.
     """
 
     def __init__(
@@ -27,8 +38,13 @@ class TcpProxy:
         *,
         delay: float = 0.0,
         limit: int | None = None,
+        watch: Callable[[], tuple[_Watcher, _Watcher]] = lambda: (
+            _ignore,
+            _ignore,
+        ),
     ) -> None:
         self._target_port = target_port
+        self._watch = watch
         self.delay = delay
         self.limit = limit
         self._flowing = threading.Event()
@@ -73,20 +89,28 @@ class TcpProxy:
         if self._refusing:
             return
         count = _Count()
+        from_client, from_broker = self._watch()
         with socket.create_connection(("127.0.0.1", self._target_port)) as end:
             back = threading.Thread(
-                target=self._pump, args=(end, client, count), daemon=True
+                target=self._pump,
+                args=(end, client, count, from_broker),
+                daemon=True,
             )
             back.start()
-            self._pump(client, end, count)
+            self._pump(client, end, count, from_client)
             back.join()
 
     def _pump(
-        self, source: socket.socket, sink: socket.socket, count: _Count
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        count: _Count,
+        watcher: _Watcher,
     ) -> None:
         """Forwards one direction until either end goes."""
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
+                watcher(data)
                 time.sleep(self.delay)
                 self._flowing.wait()
                 if self.limit is not None:

@@ -5,9 +5,7 @@ time between, and a look at the promises after each."""
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -96,7 +94,7 @@ class Run:
             promises.check_stop(self._scene)
         except (AssertionError, subprocess.SubprocessError) as error:
             result.broken = f"during: {self._now}\n{error}"
-            result.logs = self._keep_logs()
+            result.logs = self._environment.keep_logs("mqtt_soak_")
         result.seconds = time.monotonic() - self._start
         result.answer_times = answer_times(
             self._scene.requests, result.periods
@@ -182,12 +180,6 @@ class Run:
             f"  {self._now}",
             flush=True,
         )
-
-    def _keep_logs(self) -> Path:
-        kept = Path(tempfile.mkdtemp(prefix="mqtt_soak_"))
-        for log in self._environment.directory.glob("*/*.log"):
-            shutil.copy(log, kept)
-        return kept
 
 
 def _clock(seconds: float) -> str:
