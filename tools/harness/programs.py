@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from pathlib import Path
 
+from tools.harness.cache import cache_directory
 from tools.harness.process import program_environment
 
 
 def program_path(name: str, *, installed_by: str = "tools/setup") -> str:
     """The one on the PATH, or the one that tools/setup has built."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    built = Path(cache) / "kamailio-mqtt" / "bin"
+    built = cache_directory() / "bin"
     path = program_environment()["PATH"] + f":{built}"
     found = shutil.which(name, path=path)
     assert found, f"no {name}: run {installed_by}"
