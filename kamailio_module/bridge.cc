@@ -23,6 +23,7 @@
 #include "absl/types/variant.h"
 #include "control_api/control_plane.h"
 #include "control_api/control_settings.h"
+#include "kamailio_module/version.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/dispatcher.h"
 #include "mqtt_core/ev_loop.h"
@@ -37,8 +38,6 @@
 
 namespace kamailio_mqtt {
 namespace {
-
-constexpr char kModuleVersion[] = "0.1.0";
 
 // Takes what workers publish until the network thread has its turn; what waits
 // for longer is in the outbox. Also bounds a single message, to half of it.
