@@ -129,11 +129,12 @@ class DebianSystem:
         for bind in binds:
             option = "--bind" if bind.writable else "--read-only"
             command += [option, str(bind.source), bind.target]
-        variables = (
-            {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-            | _FIXED
-            | dict(environment or {})
-        )
+        passed_on = {
+            name: os.environ[name]
+            for name in _PASSED_ON
+            if name in os.environ
+        }
+        variables = passed_on | _FIXED | dict(environment or {})
         return [
             *command,
             str(self.root),

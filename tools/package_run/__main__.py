@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of tools/package, once the module is built."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.harness.module_under_test import module_under_test
+from tools.package_run import sources
+from tools.package_run.deb import build_deb, machine_layout
+from tools.package_run.install_check import check_installation
+from tools.package_run.second_build import differences, second_build
+from tools.package_run.versions import read_versions
+
+_WORKSPACE = Path(__file__).absolute().parents[2]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/package",
+        description="Makes the Debian package of the module.",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=_WORKSPACE / "dist",
+        metavar="FOLDER",
+        help="where to put it (default: dist/)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="build it twice and compare, and install, use and remove it in a"
+        " fresh Debian system; needs root, and some minutes",
+    )
+    return parser.parse_args()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_bytes(deb: Path) -> None:
+    print(
+        "\n== The same again, from a clone in another folder, all compiled"
+        " anew",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        other = second_build(_WORKSPACE, Path(directory))
+        for path in (deb, other):
+            print(f"   {_sha256(path)}  {path}")
+        if deb.read_bytes() != other.read_bytes():
+            raise AssertionError(
+                "the two packages differ in "
+                + (", ".join(differences(deb, other)) or "their control data")
+            )
+    print("   the same bytes")
+
+
+def _check_lintian(deb: Path) -> None:
+    print("\n== lintian", flush=True)
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning"]
+    subprocess.run([*command, deb], check=True)
+    print("   no error and no warning")
+
+
+def main() -> int:
+    arguments = _arguments()
+    # As Ctrl-C: what runs is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    changes = sources.changes(_WORKSPACE)
+    if changes:
+        print("Not as committed:", *changes, sep="\n   ", file=sys.stderr)
+        if arguments.check:
+            print("tools/package: commit that first", file=sys.stderr)
+            return 1
+    module = module_under_test()
+    versions = read_versions(_WORKSPACE, module)
+    deb = build_deb(
+        _WORKSPACE, module, sources.epoch(_WORKSPACE), arguments.output
+    )
+    print(f"\n{deb}")
+    print(f"   version {versions.package}, for Kamailio {versions.kamailio}")
+    print(f"   install: apt-get install {deb}")
+    if arguments.check:
+        _check_lintian(deb)
+        _check_bytes(deb)
+        check_installation(deb, versions.module, machine_layout())
+        print("\nDone: the package is in order.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
