@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -54,8 +55,8 @@ def _check_bytes(deb: Path) -> None:
     )
     with tempfile.TemporaryDirectory() as directory:
         other = second_build(_WORKSPACE, Path(directory))
-        for path in (deb, other):
-            print(f"   {_sha256(path)}  {path}")
+        print(f"   {_sha256(deb)}  the first time")
+        print(f"   {_sha256(other)}  the second time")
         if deb.read_bytes() != other.read_bytes():
             raise AssertionError(
                 "the two packages differ in "
@@ -71,10 +72,7 @@ def _check_lintian(deb: Path) -> None:
     print("   no error and no warning")
 
 
-def main() -> int:
-    arguments = _arguments()
-    # As Ctrl-C: what runs is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _package(arguments: argparse.Namespace) -> int:
     changes = sources.changes(_WORKSPACE)
     if changes:
         print("Not as committed:", *changes, sep="\n   ", file=sys.stderr)
@@ -84,17 +82,40 @@ def main() -> int:
     module = module_under_test()
     versions = read_versions(_WORKSPACE, module)
     deb = build_deb(
-        _WORKSPACE, module, sources.epoch(_WORKSPACE), arguments.output
+        _WORKSPACE,
+        module,
+        sources.epoch(_WORKSPACE),
+        arguments.output.absolute(),
     )
-    print(f"\n{deb}")
+    path = os.path.relpath(deb)
+    print(f"\n== Made {path}")
     print(f"   version {versions.package}, for Kamailio {versions.kamailio}")
-    print(f"   install: apt-get install {deb}")
+    print(f"   install it: sudo apt-get install ./{path}", flush=True)
     if arguments.check:
         _check_lintian(deb)
         _check_bytes(deb)
         check_installation(deb, versions.module, machine_layout())
         print("\nDone: the package is in order.")
     return 0
+
+
+def main() -> int:
+    # As Ctrl-C: what runs is stopped, and temporary folders go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _package(_arguments())
+    except KeyboardInterrupt:
+        print("\ntools/package: interrupted", file=sys.stderr)
+        return 130
+    except (
+        AssertionError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        subprocess.CalledProcessError,
+    ) as error:
+        print(f"\ntools/package: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

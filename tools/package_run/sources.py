@@ -16,6 +16,8 @@ def epoch(workspace: Path) -> int:
     as it must where there is no git repository."""
     text = os.environ.get(EPOCH_VARIABLE)
     if text is None:
+        if not _is_repository(workspace):
+            raise ValueError(f"no git repository: set {EPOCH_VARIABLE}")
         text = _git(workspace, "log", "-1", "--format=%ct")
     if not text.strip().isdecimal():
         raise ValueError(f"{EPOCH_VARIABLE}={text!r} is no count of seconds")
@@ -23,13 +25,20 @@ def epoch(workspace: Path) -> int:
 
 
 def changes(workspace: Path) -> list[str]:
-    """Files that are not as the newest commit has them."""
+    """Files that are not as the newest commit has them; none where there is no
+    git repository."""
+    if not _is_repository(workspace):
+        return []
     return _git(workspace, "status", "--porcelain").splitlines()
 
 
 def clone(workspace: Path, target: Path) -> None:
     """The newest commit, in another folder."""
     _git(workspace, "clone", "--quiet", str(workspace), str(target))
+
+
+def _is_repository(workspace: Path) -> bool:
+    return (workspace / ".git").exists()
 
 
 def _git(workspace: Path, *arguments: str) -> str:

@@ -23,3 +23,12 @@ def test_a_time_that_is_none_is_refused(
     monkeypatch.setenv(sources.EPOCH_VARIABLE, text)
     with pytest.raises(ValueError, match=sources.EPOCH_VARIABLE):
         sources.epoch(tmp_path)
+
+
+def test_without_a_repository_the_environment_must_say_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(sources.EPOCH_VARIABLE, raising=False)
+    with pytest.raises(ValueError, match=f"set {sources.EPOCH_VARIABLE}"):
+        sources.epoch(tmp_path)
+    assert sources.changes(tmp_path) == []
