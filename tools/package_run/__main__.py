@@ -67,8 +67,13 @@ def _check_bytes(deb: Path) -> None:
 
 def _check_lintian(deb: Path) -> None:
     print("\n== lintian", flush=True)
-    command = ["lintian", "--allow-root", "--fail-on", "error,warning"]
-    subprocess.run([*command, deb], check=True)
+    # It leaves a file in the folder for temporary ones.
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(
+            ["lintian", "--allow-root", "--fail-on", "error,warning", deb],
+            env=os.environ | {"TMPDIR": directory},
+            check=True,
+        )
     print("   no error and no warning")
 
 
