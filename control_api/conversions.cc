@@ -222,13 +222,19 @@ v1::GetStatusResponse ToProto(const DispatcherStatus& status,
 
 v1::ListSubscriptionsResponse ToProto(const SubscriptionPage& page,
                                       const ClockReading& now) {
+  return ToProto(page, now, kMaxListBytes);
+}
+
+v1::ListSubscriptionsResponse ToProto(const SubscriptionPage& page,
+                                      const ClockReading& now,
+                                      size_t max_bytes) {
   v1::ListSubscriptionsResponse proto;
   size_t bytes = 0;
   uint64_t last_id = 0;
   for (const Subscription& subscription : page.subscriptions) {
     v1::Subscription listed = ToProto(subscription, now);
     bytes += listed.ByteSizeLong();
-    if (bytes > kMaxListBytes && last_id != 0) break;
+    if (bytes > max_bytes && last_id != 0) break;
     *proto.add_subscriptions() = std::move(listed);
     last_id = subscription.id;
   }

@@ -7,6 +7,8 @@
 #ifndef CONTROL_API_CONVERSIONS_H_
 #define CONTROL_API_CONVERSIONS_H_
 
+#include <cstddef>
+
 #include "control_api/event.h"
 #include "control_api/kamailio/mqtt/v1/mqtt_control.pb.h"
 #include "control_api/timestamps.h"
@@ -28,9 +30,13 @@ v1::PublishOutcome ToProto(PublishOutcome outcome);
 // All that it says, without versions and counters.
 v1::GetStatusResponse ToProto(const DispatcherStatus& status,
                               const ClockReading& now);
-// As many subscriptions as fit a response, at least one if there is one.
+// As many subscriptions as fit a response of gRPC, or as have `max_bytes`; at
+// least one if there is one.
 v1::ListSubscriptionsResponse ToProto(const SubscriptionPage& page,
                                       const ClockReading& now);
+v1::ListSubscriptionsResponse ToProto(const SubscriptionPage& page,
+                                      const ClockReading& now,
+                                      size_t max_bytes);
 // As many of the filters as fit a response.
 v1::InjectMessageResponse ToProto(const InjectResult& result);
 

@@ -26,6 +26,7 @@
 #include "mqtt_core/clock.h"
 #include "mqtt_core/control.h"
 #include "mqtt_core/ev_loop.h"
+#include "mqtt_core/event_loop.h"
 #include "mqtt_core/mutex.h"
 
 namespace kamailio_mqtt {
@@ -68,6 +69,11 @@ class FakeControl final : public Control {
   FakeControl();
   // `done`s that wait are destroyed.
   ~FakeControl() override;
+
+  // The network thread's.
+  EventLoop* loop() { return &loop_; }
+  // Runs `task` on the network thread, and returns when it has run.
+  void RunThere(std::function<void()> task);
 
   void set_world(World world);
 
@@ -128,8 +134,6 @@ class FakeControl final : public Control {
   // Waits for `condition`, with a generous deadline.
   void Await(const std::function<bool()>& condition)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Runs `task` on the network thread, and returns when it has run.
-  void RunThere(std::function<void()> task);
 
   // Of the network thread.
   EvLoop loop_;
