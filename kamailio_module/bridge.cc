@@ -23,7 +23,11 @@
 #include "absl/types/variant.h"
 #include "control_api/control_plane.h"
 #include "control_api/control_settings.h"
+#include "control_api/local_server.h"
+#include "kamailio_module/rpc_commands.h"
+#include "kamailio_module/rpc_values.h"
 #include "kamailio_module/version.h"
+#include "mqtt_core/call_channel.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/dispatcher.h"
 #include "mqtt_core/ev_loop.h"
@@ -204,12 +208,16 @@ class Host final : public ScriptHost {
 // What the main process makes and the others inherit. Never destroyed: the
 // processes end in Kamailio's ways.
 struct Module {
-  Module(Settings module_settings, SharedState shared_state, int fd,
-         std::unique_ptr<ControlPlane> control_plane)
+  Module(Settings module_settings, SharedState shared_state,
+         CallChannel call_channel, int fd,
+         std::unique_ptr<ControlPlane> control_plane, mqtt_log_f log_function)
       : settings(std::move(module_settings)),
         state(std::move(shared_state)),
         sender(ToOutboxOptions(settings.queue), &state, &clock),
         counters(ListCounters(state.statistics())),
+        calls(std::move(call_channel)),
+        log(log_function),
+        rpc(&calls, &sender, &log),
         stop_fd(fd),
         control(std::move(control_plane)) {}
 
@@ -218,6 +226,9 @@ struct Module {
   SteadyClock clock;
   RequestSender sender;
   const std::vector<NamedCounter> counters;
+  CallChannel calls;
+  HostLog log;
+  const RpcCommands rpc;
   const int stop_fd;
   // Null without a control service, and in processes that don't serve it.
   std::unique_ptr<ControlPlane> control;
@@ -266,6 +277,23 @@ mqtt_result SendRequest(mqtt_refusal* refusal, Send send) {
   return Report(send(module->sender), refusal);
 }
 
+RpcCommands::Argument ToArgument(mqtt_bytes bytes) {
+  if (bytes.data == nullptr) return absl::nullopt;
+  return ToView(bytes);
+}
+
+// What the function of an RPC command returns.
+int EndCommand(const absl::Status& status, mqtt_fault* fault) {
+  if (status.ok()) return 0;
+  *fault = ToFault(status);
+  return -1;
+}
+
+absl::Status NoRoom() {
+  return absl::ResourceExhaustedError(
+      "this RPC transport has no room for the reply; limit makes it smaller");
+}
+
 }  // namespace
 }  // namespace kamailio_mqtt
 
@@ -311,6 +339,11 @@ int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
                             .c_str());
     return -1;
   }
+  absl::StatusOr<CallChannel> calls = CallChannel::Create();
+  if (!calls.ok()) {
+    log(MQTT_LOG_ERROR, std::string(calls.status().message()).c_str());
+    return -1;
+  }
   const int stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (stop_fd < 0) {
     log(MQTT_LOG_ERROR,
@@ -327,12 +360,15 @@ int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
     }
     control = *std::move(created);
   }
-  module = new Module(std::move(checked), *std::move(state), stop_fd,
-                      std::move(control));
+  module = new Module(std::move(checked), *std::move(state), *std::move(calls),
+                      stop_fd, std::move(control), log);
   return 0;
 }
 
-void mqtt_leave_to_dispatcher(void) { module->control.reset(); }
+void mqtt_leave_to_dispatcher(void) {
+  module->control.reset();
+  module->calls.CloseReceivingEnd();
+}
 
 mqtt_result mqtt_publish(mqtt_bytes topic, mqtt_bytes payload, int qos,
                          mqtt_bytes options, mqtt_refusal* refusal) {
@@ -381,13 +417,17 @@ int mqtt_dispatch(const mqtt_host* mqtt_host) {
   EvLoop loop;
   MosquittoClient client(&loop, &log, module->settings);
   ControlPlane* const control = module->control.get();
+  absl::optional<LocalServer> rpc_server;
   Dispatcher dispatcher(
       ToDispatcherOptions(module->settings, client.client_id()),
       MakeReconnectPolicy(module->settings.reconnect),
       {&module->state, &loop, &module->clock, &client, &log, &host,
-       module->stop_fd, [control] {
+       module->stop_fd, [control, &rpc_server] {
+         rpc_server.reset();
          if (control != nullptr) control->Stop();
        }});
+  rpc_server.emplace(module->calls.receiving_fd(), &loop, dispatcher.control(),
+                     &module->clock);
   if (control != nullptr) {
     control->Serve({dispatcher.control(),
                     &log,
@@ -398,6 +438,60 @@ int mqtt_dispatch(const mqtt_host* mqtt_host) {
   }
   dispatcher.Run();
   return 0;
+}
+
+int mqtt_rpc_status(mqtt_show_status_f show, void* context, mqtt_fault* fault) {
+  const auto response = module->rpc.GetStatus();
+  absl::Status status = response.status();
+  if (status.ok()) {
+    const mqtt_status shown =
+        ToBridge(*response, std::chrono::system_clock::now());
+    if (show(context, &shown) < 0) status = NoRoom();
+  }
+  return EndCommand(status, fault);
+}
+
+int mqtt_rpc_subscriptions(mqtt_bytes topic, int limit, int offset,
+                           mqtt_show_subscription_f show, void* context,
+                           mqtt_fault* fault) {
+  const auto subscriptions =
+      module->rpc.ListSubscriptions(ToArgument(topic), limit, offset);
+  if (!subscriptions.ok()) return EndCommand(subscriptions.status(), fault);
+  for (const auto& subscription : *subscriptions) {
+    const mqtt_subscription shown =
+        ToBridge(subscription, std::chrono::system_clock::now());
+    if (show(context, &shown) < 0) return EndCommand(NoRoom(), fault);
+  }
+  return 0;
+}
+
+int mqtt_rpc_publish(mqtt_bytes topic, mqtt_bytes payload, mqtt_bytes qos,
+                     mqtt_bytes options, mqtt_fault* fault) {
+  return EndCommand(module->rpc.Publish(ToArgument(topic), ToArgument(payload),
+                                        ToArgument(qos), ToArgument(options)),
+                    fault);
+}
+
+int mqtt_rpc_subscribe(mqtt_bytes topic_filter, mqtt_bytes qos,
+                       mqtt_show_subscription_f show, void* context,
+                       mqtt_fault* fault) {
+  const auto subscription =
+      module->rpc.Subscribe(ToArgument(topic_filter), ToArgument(qos));
+  absl::Status status = subscription.status();
+  if (status.ok()) {
+    const mqtt_subscription shown =
+        ToBridge(*subscription, std::chrono::system_clock::now());
+    if (show(context, &shown) < 0) status = NoRoom();
+  }
+  return EndCommand(status, fault);
+}
+
+int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, mqtt_fault* fault) {
+  return EndCommand(module->rpc.Unsubscribe(ToArgument(topic_filter)), fault);
+}
+
+int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault* fault) {
+  return EndCommand(module->rpc.Reconnect(ToArgument(mode)), fault);
 }
 
 void mqtt_request_stop(void) {

@@ -7,7 +7,8 @@
  * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
  * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and
  * what reads counters may be called in any process after mqtt_init() and never
- * block. mqtt_dispatch() is the life of the dispatcher process.
+ * block; so may the mqtt_rpc_ functions, which wait for the dispatcher, for 2
+ * seconds at most. mqtt_dispatch() is the life of the dispatcher process.
  *
  * Threads: one thread a process calls these functions, Kamailio's own. Only
  * mqtt_request_stop() may interrupt it (it is async-signal-safe), and only
@@ -183,6 +184,77 @@ typedef struct mqtt_counter {
  * is NULL past the last one. The strings are never freed. */
 mqtt_counter mqtt_describe_counter(size_t index);
 long mqtt_counter_value(size_t index);
+
+/* The RPC commands. `data` is NULL in arguments that were not given. Each
+ * returns 0, or -1 and fills *fault. What is given to a `show` function is
+ * valid while it runs; where such a function returns less than 0, there is no
+ * room for more, and the command fails with that. */
+
+/* What a fault of an RPC command says. */
+typedef struct mqtt_fault {
+  int code;       /* 400: wrong argument, 404: no such thing, 500: failure */
+  char text[200]; /* the transports of Kamailio's RPC take little more */
+} mqtt_fault;
+
+typedef struct mqtt_queue_status {
+  long messages;
+  long max_messages;
+  long bytes; /* of topics and payloads */
+  long max_bytes;
+} mqtt_queue_status;
+
+/* A time that is not known is -1. */
+typedef struct mqtt_status {
+  mqtt_bytes state;   /* "connecting", "connected", "waiting", "stopped" */
+  long state_seconds; /* since when that is the state */
+  mqtt_bytes broker;  /* "host:port" */
+  mqtt_bytes client_id;
+  long failed_attempts;         /* in a row */
+  mqtt_bytes disconnect_reason; /* of the last one; `data` is NULL if none */
+  long disconnect_seconds;      /* since the last one */
+  long next_attempt_seconds;    /* until then, while waiting */
+  long uptime;                  /* of the dispatcher, in seconds */
+  long subscriptions;
+  mqtt_queue_status publish_queue;
+  mqtt_queue_status inbound_queue;
+} mqtt_status;
+
+typedef struct mqtt_subscription {
+  mqtt_bytes topic_filter;
+  mqtt_bytes state; /* "pending", "active", "refused" */
+  int requested_qos;
+  int granted_qos;           /* -1 unless active */
+  mqtt_bytes refusal_reason; /* `data` is NULL unless refused */
+  mqtt_bytes origin;         /* "script", "control" */
+  long messages_received;
+  long payload_bytes_received;
+  long last_message_seconds; /* since then, -1: none has come */
+} mqtt_subscription;
+
+typedef int (*mqtt_show_status_f)(void *context, const mqtt_status *status);
+typedef int (*mqtt_show_subscription_f)(void *context,
+                                        const mqtt_subscription *subscription);
+
+int mqtt_rpc_status(mqtt_show_status_f show, void *context, mqtt_fault *fault);
+
+/* Shows those that match `topic`, or all of them if it is empty; at most
+ * `limit`, after the first `offset`. */
+int mqtt_rpc_subscriptions(mqtt_bytes topic, int limit, int offset,
+                           mqtt_show_subscription_f show, void *context,
+                           mqtt_fault *fault);
+
+/* As mqtt_publish(); does not wait. `qos` is a text. */
+int mqtt_rpc_publish(mqtt_bytes topic, mqtt_bytes payload, mqtt_bytes qos,
+                     mqtt_bytes options, mqtt_fault *fault);
+
+/* Waits for the broker's answer while connected, and shows the subscription. */
+int mqtt_rpc_subscribe(mqtt_bytes topic_filter, mqtt_bytes qos,
+                       mqtt_show_subscription_f show, void *context,
+                       mqtt_fault *fault);
+int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, mqtt_fault *fault);
+
+/* `mode` is "graceful", the default, or "abrupt". */
+int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault *fault);
 
 /* Ends mqtt_dispatch(), as soon as it runs if that is later.
  * Async-signal-safe. */

@@ -21,6 +21,7 @@
 #include "kamailio_module/mqtt_events.h"
 #include "kamailio_module/mqtt_log.h"
 #include "kamailio_module/mqtt_pv.h"
+#include "kamailio_module/mqtt_rpc.h"
 #include "kamailio_module/mqtt_script.h"
 #include "kamailio_module/mqtt_statistics.h"
 
@@ -118,6 +119,7 @@ static int mod_init(void) {
   if (mqtt_init(&settings, &process, mqtt_log) < 0) return -1;
   if (mqtt_events_init(&event_callback) < 0) return -1;
   if (mqtt_statistics_init() < 0) return -1;
+  if (mqtt_rpc_init() < 0) return -1;
   register_fds(SHARED_DESCRIPTORS);
   register_procs(1);
   cfg_register_child(1);
