@@ -73,6 +73,20 @@ def has_slept(pid: int) -> bool:
     return _status(pid, "voluntary_ctxt_switches") > 0
 
 
+def suspend(pid: int) -> None:
+    """SIGSTOP; returns when none of its threads runs any more."""
+
+    def stands_still() -> bool:
+        stats = Path("/proc", str(pid), "task").glob("*/stat")
+        return all(
+            stat.read_text().rpartition(")")[2].split()[0] == "T"
+            for stat in stats
+        )
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(stands_still, f"process {pid} to stand still")
+
+
 def processor_time(pid: int) -> float:
     """Seconds of processor time that a process has used."""
     stat = Path("/proc", str(pid), "stat").read_text()

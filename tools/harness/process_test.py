@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.harness.process import Process, session_members
+from tools.harness.process import Process, session_members, suspend
 from tools.harness.waiting import wait_for
 
 
@@ -65,6 +65,17 @@ def test_stop_reaches_a_stopped_process(tmp_path: Path) -> None:
     process.wait_for_log("ready")
     process.signal(signal.SIGSTOP)
     assert process.stop() == -signal.SIGTERM
+    process.close()
+
+
+def test_suspended_process_does_nothing(tmp_path: Path) -> None:
+    process = _shell("while :; do echo runs; sleep 0.01; done", tmp_path)
+    process.wait_for_log("runs")
+    suspend(process.pid)
+    log = process.log()
+    assert process.log() == log
+    process.signal(signal.SIGCONT)
+    process.wait_until(lambda: process.log() != log, "it runs again")
     process.close()
 
 
