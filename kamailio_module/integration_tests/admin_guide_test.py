@@ -258,8 +258,52 @@ def test_statistics(environment: Environment) -> None:
     assert sorted(named) == sorted(registered)
 
 
+def test_rpc_commands() -> None:
+    exported = re.findall(
+        r'^    \{"(mqtt\.\w+)", rpc_',
+        source("kamailio_module/mqtt_rpc.c"),
+        re.MULTILINE,
+    )
+    assert "mqtt.status" in exported
+    assert [code(row[0]) for row in table("## RPC commands")] == exported
+    assert re.findall(r"^### (mqtt\.\w+)$", GUIDE, re.MULTILINE) == exported
+
+
+def test_limits_of_rpc_commands() -> None:
+    protocol = source("control_api/local_protocol.h")
+    limits = dict(
+        re.findall(r"(kLocalCallTimeout|kMaxLocalCalls)\W+(\d+)", protocol)
+    )
+    text = " ".join(section("## RPC commands").split())
+    timeout = limits["kLocalCallTimeout"]
+    assert f"wait for its answer for {timeout} seconds at most" in text
+    assert f"within {timeout} s" in text
+    assert f"takes care of {limits['kMaxLocalCalls']} such calls" in text
+
+
+def test_fields_of_rpc_replies() -> None:
+    # What is shorter is a format.
+    named = set(re.findall(r'"([a-z_]{5,})"', source_of_replies()))
+    shown = set(
+        re.findall(r"^\t+(\w+): ", section("## RPC commands"), re.MULTILINE)
+    )
+    assert "refusal_reason" in named
+    assert named <= shown
+
+
+def source_of_replies() -> str:
+    """The functions that fill the replies, but that of mqtt.stats."""
+    return "".join(
+        re.findall(
+            r"^static int (?:show|add)_\w+\(.*?^\}",
+            source("kamailio_module/mqtt_rpc.c"),
+            re.MULTILINE | re.DOTALL,
+        )
+    )
+
+
 def test_links() -> None:
-    others = ("control_api", "examples", "monitoring")
+    others = ("control_api", "examples", "log_messages", "monitoring")
     check_links(PAGE, [Page(f"docs/{name}.md") for name in others])
 
 

@@ -45,6 +45,11 @@ NOT_LOGGED = {
     "given up": "of an attempt that nobody waits for any more",
     "the client is destroyed": "in tests",
     "the connection is ending": "its end is logged",
+    "no answer in time": "LocalClient says of whom",
+    # Replies of RPC commands.
+    "Ok. The message is queued.": "mqtt.publish",
+    "Ok. The subscription has ended.": "mqtt.unsubscribe",
+    "Ok. Connecting anew.": "mqtt.reconnect",
     # Texts of libraries, which the module looks for.
     "received PINGRESP": "libmosquitto",
     "host name verification failed": "libmosquitto",
@@ -136,10 +141,18 @@ def sources() -> dict[str, str]:
 
 SOURCES = sources()
 
+
+def without_help(code: str) -> str:
+    """Code without the help texts of RPC commands."""
+    return re.sub(r"_doc\[\] = \{.*?\};", "", code, flags=re.DOTALL)
+
+
 # What the literals of each source have between their conversions.
 TEXTS = {
     name: [
-        piece for literal in literals(code) for piece in pieces(literal)
+        piece
+        for literal in literals(without_help(code))
+        for piece in pieces(literal)
     ]
     for name, code in SOURCES.items()
 }
@@ -303,6 +316,7 @@ def test_rate_limits() -> None:
     subscriptions = constant("kSubscriptionLines", "mqtt_core/session.cc")
     interval = constant("kInterval", "mqtt_core/limited_log.h")
     control = constant("kLogBurst", "control_api/control_service.h")
+    rpc = constant("kRpcLogBurst", "kamailio_module/rpc_commands.h")
     assert constant("kInterval", "mqtt_core/line_limit.h") == 1
     assert constant("kInterval", "mqtt_core/loss_log.cc") == 1
     assert limits["calls that return -1"] == [invalid]
@@ -311,6 +325,7 @@ def test_rate_limits() -> None:
         interval,
     ]
     assert limits["control calls that change something"] == [control]
+    assert limits["RPC commands that change something"] == [rpc]
     assert limits["control connections that are refused"] == [interval]
 
 
