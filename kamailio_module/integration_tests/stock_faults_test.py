@@ -549,12 +549,13 @@ def test_13_descriptors_above_1023_work(environment: Environment) -> None:
         open_descriptors=1100,
     )
     kamailio.start()
-    # The dispatcher process has inherited them from this one.
-    taken = kamailio.descriptors(kamailio.process.pid)
-    assert set(range(1024)) <= set(taken)
-
     broker.wait_for_client(CLIENT_ID)
     broker.wait_for_subscription("in")
+    # In the dispatcher process; others may have closed what is not theirs.
+    assert any(
+        set(range(1024)) <= set(kamailio.descriptors(pid))
+        for pid in kamailio.process_ids()
+    )
     client = environment.mqtt_client(broker)
     client.subscribe("out")
     client.publish("in", "echo")
