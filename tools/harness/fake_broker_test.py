@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fake broker against clients that others wrote."""
+
 import socket
 import subprocess
 
-import paho.mqtt.client as paho
 import pytest
 
 from tools.harness import fake_broker, mqtt_packets
 from tools.harness.fake_broker import FakeBroker
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.mqtt_packets import ConnectCode, PacketType, Publish
-from tools.harness.waiting import DEADLINE, wait_for
+from tools.harness.waiting import DEADLINE
 
 
 def _mosquitto(program: str, broker: FakeBroker, *arguments: str) -> str:
@@ -101,15 +101,9 @@ def test_a_broker_that_does_not_read_stops_the_sender() -> None:
 
 
 def test_cut_connections_and_another_script() -> None:
-    client = paho.Client("c")
-    client.reconnect_delay_set(1, 1)
-    with FakeBroker() as broker:
-        client.connect(broker.host, broker.port)
-        client.loop_start()
-        broker.wait_received(PacketType.CONNECT)
+    with FakeBroker() as broker, MqttClient(broker.port) as client:
         broker.script = fake_broker.refuse_connect(ConnectCode.NOT_AUTHORIZED)
         broker.cut()
         broker.wait_received(PacketType.CONNECT, 2)
-        wait_for(lambda: not client.is_connected(), "the refusal")
+        client.wait_disconnected()
         assert len(broker.connection_times()) == 2
-        client.loop_stop()

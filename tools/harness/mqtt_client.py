@@ -6,12 +6,20 @@ from __future__ import annotations
 import collections
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import paho.mqtt.client as paho
 
 from tools.harness.waiting import DEADLINE, wait_for
+
+# Paho 2 asks for it, paho 1 knows it not.
+_CALLBACK_API = (
+    {"callback_api_version": paho.CallbackAPIVersion.VERSION2}
+    if hasattr(paho, "CallbackAPIVersion")
+    else {}
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,10 @@ class MqttClient:
         self._unsubscribed: set[int] = set()
 
         self._client = paho.Client(
-            client_id, clean_session=clean_session, protocol=paho.MQTTv311
+            client_id=client_id,
+            clean_session=clean_session,
+            protocol=paho.MQTTv311,
+            **_CALLBACK_API,
         )
         self._client.max_inflight_messages_set(1000)
         self._client.reconnect_delay_set(1, 1)
@@ -172,16 +183,22 @@ class MqttClient:
         with self._lock:
             self._messages.append(message)
 
+    # The end of the arguments differs between paho 1 and 2.
+
     def _on_subscribe(
         self,
         client: paho.Client,
         userdata: object,
         mid: int,
-        granted: tuple[int, ...],
+        granted: Iterable[Any],
+        *_: object,
     ) -> None:
-        self._granted[mid] = granted
+        # Numbers in paho 1, in paho 2 objects that have one.
+        self._granted[mid] = tuple(
+            getattr(code, "value", code) for code in granted
+        )
 
     def _on_unsubscribe(
-        self, client: paho.Client, userdata: object, mid: int
+        self, client: paho.Client, userdata: object, mid: int, *_: object
     ) -> None:
         self._unsubscribed.add(mid)
