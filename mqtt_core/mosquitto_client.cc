@@ -30,6 +30,15 @@ std::string MakeClientId(const Settings& settings) {
                       absl::Hex(random() & 0xFFFFFFF, absl::kZeroPad7));
 }
 
+// Whether the socket is open for sending.
+bool CanSend(int descriptor) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         (info.tcpi_state == TCP_ESTABLISHED ||
+          info.tcpi_state == TCP_CLOSE_WAIT);
+}
+
 }  // namespace
 
 MosquittoClient::MosquittoClient(EventLoop* loop, Log* log,
@@ -395,9 +404,10 @@ void MosquittoClient::AcknowledgeSegments() {
              sizeof(on));
 }
 
-// The library closes the socket with DISCONNECT. If there is input it has not
-// read, that resets the connection, and the broker may never see DISCONNECT:
-// so we keep a duplicate until the broker has closed its side.
+// With DISCONNECT, the library closes the socket (2.1: its sending side). If
+// there is input it has not read, that resets the connection, and the broker
+// may never see DISCONNECT: so we keep a duplicate until the broker has closed
+// its side.
 void MosquittoClient::ContinueDisconnect() {
   if (state_ == State::kDraining && !connection_->end().has_value() &&
       !connection_->WantsToWrite()) {
@@ -407,7 +417,7 @@ void MosquittoClient::ContinueDisconnect() {
     connection_->Disconnect();
   }
   if (state_ != State::kDisconnecting || connection_->end().has_value() ||
-      connection_->descriptor() >= 0) {
+      CanSend(connection_->descriptor())) {
     return;
   }
   if (lingering_descriptor_ < 0) {

@@ -50,7 +50,8 @@ class Certificates {
     files_.MakeCertificate("unrelated_ca");
     Sign("server", "ca", "2", "DNS:localhost,IP:127.0.0.1");
     Sign("wrong_name", "ca", "2", "DNS:elsewhere.invalid");
-    Sign("expired", "ca", "-1", "DNS:localhost,IP:127.0.0.1");
+    // Valid until the second in which it is made, which is over for OpenSSL.
+    Sign("expired", "ca", "0", "DNS:localhost,IP:127.0.0.1");
     Sign("client", "ca", "2", "DNS:client");
     Sign("unrelated_client", "unrelated_ca", "2", "DNS:client");
     files_.OpenSsl(

@@ -90,9 +90,11 @@ class MosquittoConnection::AlertReader {
     ERR_clear_error();
     char discarded;
     if (SSL_set_fd(ssl_, descriptor_) == 1) SSL_read(ssl_, &discarded, 1);
-    const char* alert = ERR_reason_error_string(ERR_peek_error());
+    const unsigned long error = ERR_peek_error();
     ERR_clear_error();
-    return alert;
+    const bool is_alert = ERR_GET_LIB(error) == ERR_LIB_SSL &&
+                          ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET;
+    return is_alert ? ERR_reason_error_string(error) : nullptr;
   }
 
  private:
@@ -494,9 +496,10 @@ void MosquittoConnection::TakeEvents(std::vector<Event>* events) {
 
 void MosquittoConnection::EndByCode(int code, int error) {
   if (code == MOSQ_ERR_NOMEM) is_complete_ = false;
-  if (alert_reader_ != nullptr && error_lines_.empty()) {
+  if (alert_reader_ != nullptr) {
+    // It says more than what OpenSSL 3.5 tells of the failed write.
     const char* alert = alert_reader_->Read();
-    if (alert != nullptr) error_lines_.push_back(alert);
+    if (alert != nullptr) error_lines_.assign({alert});
   }
   End(Explain(code, error));
 }

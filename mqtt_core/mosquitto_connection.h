@@ -147,7 +147,8 @@ class MosquittoConnection {
   absl::StatusOr<PacketId> Subscribe(const std::string& filter, Qos qos);
   absl::StatusOr<PacketId> Unsubscribe(const std::string& filter);
   // Only when nothing waits to be written. Reading is over with it. The library
-  // closes the socket once DISCONNECT is written, here or in Write().
+  // closes the socket once DISCONNECT is written, here or in Write(); from 2.1
+  // on, its sending side.
   void Disconnect();
 
   // What came since the last call, in order; replaces what the vector holds.
