@@ -310,6 +310,7 @@ def test_only_the_dispatcher_holds_the_socket(
 ) -> None:
     # Another process would take connections once the dispatcher is gone.
     kamailio = start_at(environment)
+    kamailio.wait_for_log("mqtt: control service listens on ")
     (inode,) = (
         line.split()[6]
         for line in Path("/proc/net/unix").read_text().splitlines()

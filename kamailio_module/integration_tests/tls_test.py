@@ -428,7 +428,8 @@ def test_what_is_negotiated(
             TRUSTING | {"cipher_list": CIPHER},
             tls_1_2,
             Mosquitto(),
-            "the broker refused: sslv3 alert handshake failure",
+            # After "sslv3" or "ssl/tls", as OpenSSL's release has it.
+            " alert handshake failure",
             id="cipher_list",
         ),
         pytest.param(
