@@ -555,11 +555,13 @@ DisconnectReason MosquittoConnection::Explain(int code, int error) const {
 std::string MosquittoConnection::ExplainTls() const {
   std::vector<std::string> reasons;
   bool certificate_refused = false;
+  // From 2.1 on the library has OpenSSL compare the names.
+  bool other_host = verify_result_ == X509_V_ERR_HOSTNAME_MISMATCH ||
+                    verify_result_ == X509_V_ERR_IP_ADDRESS_MISMATCH;
   for (const std::string& line : error_lines_) {
     absl::string_view reason = absl::StripAsciiWhitespace(line);
     if (absl::StrContains(reason, "host name verification failed")) {
-      return absl::StrCat("TLS: the broker's certificate is not for host \"",
-                          *settings_.host, "\"");
+      other_host = true;
     }
     // "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify ..."
     if (absl::StartsWith(reason, "OpenSSL Error")) {
@@ -571,6 +573,10 @@ std::string MosquittoConnection::ExplainTls() const {
     reasons.push_back(absl::StrContains(reason, " alert ")
                           ? absl::StrCat("the broker refused: ", reason)
                           : std::string(reason));
+  }
+  if (other_host) {
+    return absl::StrCat("TLS: the broker's certificate is not for host \"",
+                        *settings_.host, "\"");
   }
   if (certificate_refused && verify_result_ != X509_V_OK) {
     return absl::StrCat("TLS: the broker's certificate is refused: ",

@@ -4,6 +4,8 @@
 #ifndef MQTT_CORE_TESTING_CLIENT_TEST_H_
 #define MQTT_CORE_TESTING_CLIENT_TEST_H_
 
+#include <signal.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -69,6 +71,9 @@ struct ListenedClient {
 
 class ClientTest : public ::testing::Test {
  protected:
+  // Kamailio survives it, and OpenSSL writes with nothing else in mind.
+  ClientTest() { signal(SIGPIPE, SIG_IGN); }
+
   static Settings LocalSettings(int port) {
     Settings settings;
     settings.host = "127.0.0.1";
