@@ -68,6 +68,8 @@ class _Run:
         result.versions = {
             package: self._version(package) for package in PACKAGES.values()
         }
+        for step in ("setup", "build", "test"):
+            self._log_path(step).unlink(missing_ok=True)
         result.is_set_up = self._step("setup", "tools/setup")
         if not result.is_set_up:
             return
