@@ -63,6 +63,8 @@ def main() -> int:
         for suite in arguments.suite or _SUITES
     ]
     print(table(results), end="")
+    if options.kamailio_source is not None:
+        print(f"Built with Kamailio's headers of {options.kamailio_source}.")
     return 0 if all(result.is_good for result in results) else 1
 
 
