@@ -109,7 +109,7 @@ void EventStream::Abandon() {
 
 void EventStream::OnWriteDone(bool ok) {
   if (!ok) End(CancellationStatus(*context_));
-  PostWriteNext();
+  WriteNext();
 }
 
 void EventStream::OnCancel() { End(CancellationStatus(*context_)); }

@@ -4,8 +4,9 @@
 // at its pace. A client that does not read costs a bounded queue.
 //
 // Thread safety: any thread may end it. Control's network thread only puts
-// copies of events into the queue; they are converted and written on the
-// control loop's thread.
+// copies of events into the queue. They are converted and written on the
+// control loop's thread where the stream was idle, then on gRPC's for as long
+// as there are more.
 #ifndef CONTROL_API_EVENT_STREAM_H_
 #define CONTROL_API_EVENT_STREAM_H_
 
@@ -87,7 +88,7 @@ class EventStream final
   // under way, if there is one, is done.
   void End(const grpc::Status& status);
   void PostWriteNext();
-  // On the loop's thread. The caller is the one whom `writing_` stands for.
+  // The caller is the one whom `writing_` stands for.
   void WriteNext();
 
   grpc::CallbackServerContext* const context_;

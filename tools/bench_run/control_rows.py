@@ -25,6 +25,8 @@ def _control(
     control = environment.own(
         ControlLoad(node.kamailio.mqtt_control_socket, rate=_CALL_RATE)
     )
+    # Until the stream has taken what it takes unread.
+    node.publish(load.of(0.5))
     values |= _figures(node, load, _WITH)
     values["calls"] = control.finish()
     return values
