@@ -126,8 +126,12 @@ def _check_delivered(scene: Scene, counters: dict[str, int]) -> Outcome:
     assert outcome.lost[1] == outcome.lost[2] == 0, outcome
     assert outcome.twice_in_all[0] == 0, outcome
     assert outcome.twice[2] == 0, outcome
-    answers = set(scene.answers.numbers)
-    assert len(answers) == scene.answers_accepted(), "answers were lost"
+    # A message of QoS 1 that was under way when a connection broke may come
+    # twice, and is answered twice then.
+    answers = scene.answers.numbers
+    assert len(set(answers)) <= scene.answers_accepted() <= len(answers), (
+        "answers were lost"
+    )
     outcome.refused = scene.refused_count()
     return outcome
 
