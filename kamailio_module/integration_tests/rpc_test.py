@@ -46,9 +46,20 @@ COMMANDS = (
     "mqtt.unsubscribe",
 )
 
-# Kamailio's buffer for a request, 16 KiB else, in shared memory.
-LARGE_REQUESTS = "tcp_rd_buf_size=131072"
-HUGE_REQUESTS = "tcp_rd_buf_size=4194304"
+
+def _requests_of(size: int) -> str:
+    """Global parameters for requests of that many bytes: Kamailio has a buffer
+    of 16 KiB else, in shared memory, and since 6.0 a limit of 32,767 bytes."""
+    return f"""
+tcp_rd_buf_size={size}
+#!ifdef KAMAILIO_6
+msg_recv_max_size={size}
+#!endif
+"""
+
+
+LARGE_REQUESTS = _requests_of(128 << 10)
+HUGE_REQUESTS = _requests_of(4 << 20)
 
 # Seconds that a command waits for the dispatcher, and what a slow machine may
 # add.
@@ -121,6 +132,8 @@ def subscription(rpc: HttpRpc, topic_filter: str) -> dict[str, Any] | None:
 def _scene(environment: Environment) -> Scene:
     return Scene(
         environment,
+        # Longer than a test has the dispatcher stand still.
+        parameters={"keepalive": 60},
         modules=HTTP_MODULES,
         routes=HTTP_ROUTES,
         tcp=True,
