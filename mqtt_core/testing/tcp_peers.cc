@@ -5,11 +5,9 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
-#include <utility>
 
 #include "gtest/gtest.h"
 
@@ -24,8 +22,8 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
-OwnedDescriptor Listen(int backlog) {
-  OwnedDescriptor listener(
+FileDescriptor Listen(int backlog) {
+  FileDescriptor listener(
       socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sockaddr_in address = Loopback(0);
   EXPECT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address),
@@ -35,7 +33,7 @@ OwnedDescriptor Listen(int backlog) {
   return listener;
 }
 
-int PortOf(const OwnedDescriptor& descriptor) {
+int PortOf(const FileDescriptor& descriptor) {
   sockaddr_in address;
   socklen_t size = sizeof(address);
   EXPECT_EQ(getsockname(descriptor.get(), reinterpret_cast<sockaddr*>(&address),
@@ -45,7 +43,7 @@ int PortOf(const OwnedDescriptor& descriptor) {
 }
 
 // Returns errno.
-int Connect(const OwnedDescriptor& descriptor, int port) {
+int Connect(const FileDescriptor& descriptor, int port) {
   const sockaddr_in address = Loopback(port);
   return connect(descriptor.get(), reinterpret_cast<const sockaddr*>(&address),
                  sizeof(address)) == 0
@@ -53,24 +51,12 @@ int Connect(const OwnedDescriptor& descriptor, int port) {
              : errno;
 }
 
-bool Waits(const OwnedDescriptor& descriptor) {
+bool Waits(const FileDescriptor& descriptor) {
   pollfd connecting = {descriptor.get(), POLLOUT, 0};
   return poll(&connecting, 1, 200) == 0;
 }
 
 }  // namespace
-
-OwnedDescriptor::OwnedDescriptor(OwnedDescriptor&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-OwnedDescriptor& OwnedDescriptor::operator=(OwnedDescriptor&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-
-OwnedDescriptor::~OwnedDescriptor() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
 
 FullListener::FullListener() : listener_(Listen(0)), port_(PortOf(listener_)) {
   do {
@@ -81,8 +67,8 @@ FullListener::FullListener() : listener_(Listen(0)), port_(PortOf(listener_)) {
 }
 
 int FullListener::ConnectBlocking() const {
-  return Connect(
-      OwnedDescriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), port_);
+  return Connect(FileDescriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+                 port_);
 }
 
 ScriptedServer::ScriptedServer(EventLoop* loop)
@@ -95,7 +81,7 @@ ScriptedServer::ScriptedServer(EventLoop* loop)
 void ScriptedServer::Accept() {
   Close();
   connection_ =
-      OwnedDescriptor(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      FileDescriptor(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   received_.clear();
   at_end_ = false;
   connection_watch_ =
@@ -141,7 +127,7 @@ void ScriptedServer::StartReading() { connection_watch_->WaitFor(true, false); }
 
 void ScriptedServer::Close() {
   connection_watch_.reset();
-  connection_ = OwnedDescriptor();
+  connection_ = FileDescriptor();
 }
 
 void ScriptedServer::Reset() {

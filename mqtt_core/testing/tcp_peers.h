@@ -13,23 +13,9 @@
 
 #include "absl/strings/string_view.h"
 #include "mqtt_core/event_loop.h"
+#include "mqtt_core/file_descriptor.h"
 
 namespace kamailio_mqtt {
-
-// A descriptor that is closed with the object.
-class OwnedDescriptor {
- public:
-  OwnedDescriptor() = default;
-  explicit OwnedDescriptor(int descriptor) : descriptor_(descriptor) {}
-  OwnedDescriptor(OwnedDescriptor&& other) noexcept;
-  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept;
-  ~OwnedDescriptor();
-
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_ = -1;
-};
 
 // Listens, with a backlog so full that SYNs are dropped: who connects waits for
 // minutes.
@@ -42,9 +28,9 @@ class FullListener {
   int ConnectBlocking() const;
 
  private:
-  OwnedDescriptor listener_;
+  FileDescriptor listener_;
   int port_ = 0;
-  std::vector<OwnedDescriptor> waiting_;
+  std::vector<FileDescriptor> waiting_;
 };
 
 // Accepts one connection after the other and says what the test tells it to.
@@ -80,9 +66,9 @@ class ScriptedServer {
   void Receive();
 
   EventLoop* const loop_;
-  OwnedDescriptor listener_;
+  FileDescriptor listener_;
   int port_ = 0;
-  OwnedDescriptor connection_;
+  FileDescriptor connection_;
   std::unique_ptr<IoWatch> listener_watch_;
   std::unique_ptr<IoWatch> connection_watch_;
   std::string received_;

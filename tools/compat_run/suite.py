@@ -13,16 +13,16 @@ from pathlib import Path
 from tools.compat_run.results import PACKAGES, Result
 from tools.debian_system.commands import CommandFailed
 from tools.debian_system.images import fresh_system
-from tools.debian_system.system import Bind, DebianSystem
+from tools.debian_system.system import HOME, Bind, DebianSystem
 from tools.harness.cache import cache_directory
 
 # Seconds. All of it is built and tested on the few processors of one machine.
 _DEADLINE = 2 * 3600.0
 
 # Inside of the system.
-_SOURCES = "/root/kamailio-mqtt"
-_CACHE = "/root/.cache/kamailio-mqtt"
-_KAMAILIO = "/root/kamailio"
+_SOURCES = f"{HOME}/kamailio-mqtt"
+_CACHE = f"{HOME}/.cache/kamailio-mqtt"
+_KAMAILIO = f"{HOME}/kamailio"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from pathlib import Path
 from tools.debian_system.commands import DEADLINE, run_isolated
 from tools.harness.process import Process
 
+# The home of programs inside.
+HOME = "/root"
+
 # What programs inside get of the environment of this run, beside what is
 # fixed: how to reach package mirrors.
 _PASSED_ON = (
@@ -26,7 +29,7 @@ _PASSED_ON = (
 )
 _FIXED = {
     "DEBIAN_FRONTEND": "noninteractive",
-    "HOME": "/root",
+    "HOME": HOME,
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
