@@ -26,6 +26,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "control_api/control_limits.h"
 #include "control_api/kamailio/mqtt/v1/mqtt_control.grpc.pb.h"
 #include "control_api/testing/fake_service.h"
@@ -344,6 +345,23 @@ TEST_F(ControlServerTest, ReflectionTakesFewThreads) {
   EXPECT_GE(refused, 2 * kMaxControlThreads);
   EXPECT_LE(CountThreads(), threads + kMaxControlThreads);
   EXPECT_EQ(Caller(channel), OwnIdentity());
+}
+
+// A debug build of Abseil would end the process here.
+TEST_F(ControlServerTest, LocksMayBeTakenInAnyOrder) {
+  Start();
+  EXPECT_EQ(Caller(Connect()), OwnIdentity());
+  absl::Mutex one;
+  absl::Mutex other;
+  {
+    const absl::MutexLock first(&one);
+    const absl::MutexLock second(&other);
+  }
+  {
+    const absl::MutexLock first(&other);
+    const absl::MutexLock second(&one);
+  }
+  EXPECT_EQ(Caller(Connect()), OwnIdentity());
 }
 
 TEST_F(ControlServerTest, SaysThatItServes) {
