@@ -49,8 +49,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--runs",
         type=positive,
-        default=3,
-        help="of each subject in each row (default: 3)",
+        default=5,
+        help="of each subject in each row (default: 5)",
     )
     parser.add_argument(
         "--messages",
@@ -58,6 +58,13 @@ def _arguments() -> argparse.Namespace:
         default=300000,
         help="in a series of messages; slower rows take a share of them"
         " (default: 300000)",
+    )
+    parser.add_argument(
+        "--outage",
+        type=positive,
+        default=60,
+        metavar="SECONDS",
+        help="for which the broker is away before the row drain (default: 60)",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="where to write all values"
@@ -92,7 +99,7 @@ def main() -> int:
     results = runner.run(
         _chosen(arguments.rows),
         runs=arguments.runs,
-        load=Load(arguments.messages),
+        load=Load(arguments.messages, arguments.outage),
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     if arguments.json is not None:

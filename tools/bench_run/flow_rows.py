@@ -11,7 +11,7 @@ from functools import partial
 from tools.bench_run.figures import NEVER, Figure, Measurement
 from tools.bench_run.node import PAYLOAD_SIZE, Flow, Module, Node, sink_flow
 from tools.bench_run.programs import BareMosquitto, SinkBroker
-from tools.bench_run.rows import Load, Row
+from tools.bench_run.rows import Load, Rest, Row
 from tools.harness.environment import Environment
 from tools.harness.waiting import DEADLINE
 
@@ -109,20 +109,26 @@ def _bare_receive(environment: Environment, load: Load) -> Measurement:
     return _flow(Flow(count, count, time.monotonic() - begin, used))
 
 
-def _drain(
+def _begin_outage(
     environment: Environment, module: Module, load: Load
-) -> Measurement:
+) -> Rest:
     node = Node(environment, module)
     count = min(load.of(0.15), 90000)  # The queue takes 100,000.
     node.sink.shut()
+    over = time.monotonic() + load.outage
     # The module has to notice before the loop begins: how soon it does is not
     # what is measured, and neither says when.
     time.sleep(0.2)
     node.sink.reset()
     node.answer_time(node.loop(count, user="loop1"))
-    node.sink.open()
-    node.sink.wait_subscribed(1, deadline=DEADLINE)
-    return _flow(sink_flow(node.sink, count, patience=2.0))
+
+    def drain() -> Measurement:
+        time.sleep(max(0.0, over - time.monotonic()))
+        node.sink.open()
+        node.sink.wait_subscribed(1, deadline=2 * DEADLINE)
+        return _flow(sink_flow(node.sink, count, patience=2.0))
+
+    return drain
 
 
 def _publish_row(name: str, title: str, *, share: float, qos: int) -> Row:
@@ -164,7 +170,7 @@ ROWS = (
         "drain",
         "drain after an outage, QoS 1",
         (_RATE, _LOST),
-        _drain,
-        partial(_bare_publish, share=0.15, qos=1),
+        begin=_begin_outage,
+        limit=partial(_bare_publish, share=0.15, qos=1),
     ),
 )

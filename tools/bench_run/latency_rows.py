@@ -24,7 +24,7 @@ from tools.bench_run.node import (
     Node,
 )
 from tools.bench_run.programs import SipAnswers, sip_load
-from tools.bench_run.rows import Load, Row
+from tools.bench_run.rows import Load, Rest, Row
 from tools.harness.environment import Environment
 
 SIP_RATE = 500  # Requests a second.
@@ -147,13 +147,17 @@ def _frozen(environment: Environment, module: Module, _: Load) -> Measurement:
     }
 
 
-def _idle(environment: Environment, module: Module, _: Load) -> Measurement:
+def _begin_idle(environment: Environment, module: Module, _: Load) -> Rest:
     node = Node(environment, module)
     time.sleep(1)  # The start is over.
     before, begin = node.dispatcher_wakeups(), time.monotonic()
-    time.sleep(_IDLE_SECONDS)
-    seconds = time.monotonic() - begin
-    return {"wake-ups": (node.dispatcher_wakeups() - before) / seconds}
+
+    def count_wakeups() -> Measurement:
+        time.sleep(max(0.0, begin + _IDLE_SECONDS - time.monotonic()))
+        wakeups = node.dispatcher_wakeups() - before
+        return {"wake-ups": wakeups / (time.monotonic() - begin)}
+
+    return count_wakeups
 
 
 ROWS = (
@@ -204,6 +208,6 @@ ROWS = (
         "idle",
         "idle dispatcher",
         (Figure("wake-ups", "1/s"),),
-        _idle,
+        begin=_begin_idle,
     ),
 )

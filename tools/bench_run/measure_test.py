@@ -12,7 +12,7 @@ import pytest
 from tools.bench_run import flow_rows, latency_rows, runner
 from tools.bench_run.node import OURS, PUBLISH_MESSAGES, Node, sink_flow
 from tools.bench_run.programs import BareMosquitto, SinkBroker, sip_load
-from tools.bench_run.rows import LIMIT, Load, Row
+from tools.bench_run.rows import LIMIT, Load, Rest, Row
 from tools.harness.environment import Environment
 from tools.harness.waiting import wait_for
 
@@ -133,7 +133,7 @@ def test_a_frozen_sink_reads_nothing(environment: Environment) -> None:
 def test_a_row_measures_all_its_figures(row: Row) -> None:
     lines: list[str] = []
     results = runner.run(
-        [row], runs=1, load=Load(_COUNT), report=lines.append
+        [row], runs=1, load=Load(_COUNT, outage=0.1), report=lines.append
     )
     assert results.failures == []
     assert len(lines) == len(row.subjects)
@@ -142,6 +142,24 @@ def test_a_row_measures_all_its_figures(row: Row) -> None:
         assert len(result.values(OURS.name, figure.name)) == 1
     if row.limit is not None:
         assert result.values(LIMIT, "lost") == [0]
+
+
+def test_runs_that_wait_wait_together() -> None:
+    events: list[str] = []
+
+    def begin(*_: object) -> Rest:
+        events.append("begun")
+
+        def rest() -> dict[str, float]:
+            events.append("ended")
+            return {"one": 1.0}
+
+        return rest
+
+    row = Row("one", "one", (), begin=begin, modules=(OURS,))
+    results = runner.run([row], runs=2, load=Load(1), report=lambda _: None)
+    assert events == ["begun", "begun", "ended", "ended"]
+    assert results.rows[0].values(OURS.name, "one") == [1.0, 1.0]
 
 
 def test_a_measurement_that_fails_is_told() -> None:

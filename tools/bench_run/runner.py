@@ -4,6 +4,8 @@ meets all of them alike."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import platform
 import subprocess
@@ -56,27 +58,45 @@ def run(
     results = Results(_machine(), runs, load)
     count = runs * sum(len(row.subjects) for row in rows)
     begin = time.monotonic()
-    done = 0
+    done = itertools.count(1)
+
+    def tell(row: Row, what: str) -> None:
+        clock = int(time.monotonic() - begin)
+        report(
+            f"{clock // 60:2}:{clock % 60:02}  {next(done):3} of {count}"
+            f"  {row.name}, {what}"
+        )
+
     for row in rows:
         result = RowResult(row, {subject: [] for subject in row.subjects})
         results.rows.append(result)
-        for number, subject in _turns(row.subjects, runs):
-            done += 1
-            clock = int(time.monotonic() - begin)
-            report(
-                f"{clock // 60:2}:{clock % 60:02}  {done:3} of {count}"
-                f"  {row.name}, run {number}, {subject}"
-            )
-            try:
-                with Environment() as environment:
-                    measurement = row.run(environment, subject, load)
-            except (AssertionError, subprocess.SubprocessError) as error:
-                result.failures.append(f"{row.name}, {subject}: {error}")
-                report(f"       failed: {error}")
-            else:
-                result.measurements[subject].append(measurement)
+        turns = list(_turns(row.subjects, runs))
+        for batch in [turns] if row.waits_together else [[t] for t in turns]:
+            with contextlib.ExitStack() as environments:
+                begun = []
+                for number, subject in batch:
+                    tell(row, f"run {number}, {subject}")
+                    with _failures(result, subject, report):
+                        environment = Environment()
+                        environments.enter_context(environment)
+                        rest = row.begin_run(environment, subject, load)
+                        begun.append((subject, rest))
+                for subject, rest in begun:
+                    with _failures(result, subject, report):
+                        result.measurements[subject].append(rest())
     results.seconds = time.monotonic() - begin
     return results
+
+
+@contextlib.contextmanager
+def _failures(
+    result: RowResult, subject: str, report: Callable[[str], None]
+) -> Iterator[None]:
+    try:
+        yield
+    except (AssertionError, subprocess.SubprocessError) as error:
+        result.failures.append(f"{result.row.name}, {subject}: {error}")
+        report(f"       failed: {error}")
 
 
 def _turns(subjects: Sequence[str], runs: int) -> Iterator[tuple[int, str]]:

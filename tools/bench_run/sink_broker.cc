@@ -249,12 +249,15 @@ struct Sending {
 
 class SinkBroker {
  public:
-  explicit SinkBroker(uint16_t port) : port_(port) { Open(); }
+  explicit SinkBroker(uint16_t port) : port_(port) {
+    Bind();
+    Open();
+  }
 
   void Run() {
     while (!input_ended_) {
       std::vector<pollfd> polls = {{STDIN_FILENO, POLLIN, 0},
-                                   {listener_, POLLIN, 0}};
+                                   {is_open_ ? listener_ : -1, POLLIN, 0}};
       for (const auto& connection : connections_) {
         // poll(2) passes over what is negative.
         polls.push_back({is_frozen_ ? -1 : connection->descriptor(),
@@ -274,7 +277,7 @@ class SinkBroker {
   }
 
  private:
-  void Open() {
+  void Bind() {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;
     setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -283,16 +286,21 @@ class SinkBroker {
     address.sin_port = htons(port_);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(listener_, reinterpret_cast<sockaddr*>(&address),
-             sizeof(address)) < 0 ||
-        listen(listener_, SOMAXCONN) < 0) {
-      Fail("cannot listen");
+             sizeof(address)) < 0) {
+      Fail("bind");
     }
   }
 
+  void Open() {
+    if (listen(listener_, SOMAXCONN) < 0) Fail("listen");
+    is_open_ = true;
+  }
+
+  // The port stays taken: nobody else gets it meanwhile.
   void Close() {
     connections_.clear();
-    close(listener_);
-    listener_ = -1;
+    if (shutdown(listener_, SHUT_RDWR) < 0) Fail("shutdown");
+    is_open_ = false;
   }
 
   void Accept() {
@@ -403,6 +411,7 @@ class SinkBroker {
 
   const uint16_t port_;
   int listener_ = -1;
+  bool is_open_ = false;
   Counts counts_;
   std::vector<std::unique_ptr<Connection>> connections_;
   Sending sending_;
