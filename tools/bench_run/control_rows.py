@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from tools.bench_run.figures import Figure, Measurement, percentile
 from tools.bench_run.latency_rows import SIP_RATE
-from tools.bench_run.node import OURS, Module, Node
-from tools.bench_run.programs import ControlLoad, sip_load
+from tools.bench_run.node import BURST, OURS, Module, Node, sink_flow
+from tools.bench_run.programs import ControlLoad, SipAnswers, sip_load
 from tools.bench_run.rows import Load, Row
 from tools.harness.environment import Environment
 
 _CALL_RATE = 1000
 _REQUESTS = 1500
+_STEADY_RATE = SIP_RATE * BURST
 _WITHOUT = "without"
 _WITH = "with it"
 
@@ -34,16 +35,24 @@ def _control(
 
 def _figures(node: Node, load: Load, suffix: str) -> dict[str, float]:
     flow = node.publish(load.messages)
-    answers = sip_load(
-        node.kamailio.sip_port, user="publish", count=_REQUESTS, rate=SIP_RATE
-    )
+    answers = _sip_load(node, "publish")
+    node.sink.reset()
+    _sip_load(node, "burst")
+    steady = sink_flow(node.sink, _REQUESTS * BURST)
     return {
         f"rate, {suffix}": flow.rate,
         f"dispatcher CPU, {suffix}": flow.dispatcher_microseconds,
+        f"steady rate, {suffix}": steady.rate,
         f"answer p50, {suffix}": 1e3 * percentile(answers.answered, 0.5),
         f"answer p99, {suffix}": 1e3 * percentile(answers.answered, 0.99),
-        f"lost, {suffix}": flow.lost,
+        f"lost, {suffix}": flow.lost + steady.lost,
     }
+
+
+def _sip_load(node: Node, user: str) -> SipAnswers:
+    return sip_load(
+        node.kamailio.sip_port, user=user, count=_REQUESTS, rate=SIP_RATE
+    )
 
 
 ROWS = (
@@ -56,6 +65,7 @@ ROWS = (
             for name, unit, more_is_better in (
                 ("rate", "msg/s", True),
                 ("dispatcher CPU", "us/msg", False),
+                ("steady rate", f"msg/s of {_STEADY_RATE:,}", True),
                 ("answer p50", "ms", False),
                 ("answer p99", "ms", False),
                 ("lost", "messages", False),

@@ -33,15 +33,29 @@ STOCK = Module(
     lambda: Path("/usr/lib/x86_64-linux-gnu/kamailio/modules/mqtt.so"),
 )
 
-# A request for "publish" publishes its body. One for "loop" does so as often as
-# its header says, with a payload that is the body, doubled so many times, and
-# tries again what is refused: nothing is lost where the script can help it.
-# "attempt" is the same without trying again, "empty" without the call.
-_REQUEST_ROUTE = """
-    if ($rU == "publish") {
+# Messages of a request for "burst".
+BURST = 200
+
+# A request for "publish" publishes its body, one for "burst" does so many times.
+_PUBLISH = f"""
+    if ($rU == "publish") {{
         mqtt_publish("bench/out", "$rb", 0);
         return;
-    }
+    }}
+    if ($rU == "burst") {{
+        $var(i) = 0;
+        while ($var(i) < {BURST}) {{
+            mqtt_publish("bench/out", "$rb", 0);
+            $var(i) = $var(i) + 1;
+        }}
+        return;
+    }}"""
+
+# One for "loop" publishes as often as its header says, with a payload that is
+# the body, doubled so many times, and tries again what is refused: nothing is
+# lost where the script can help it. "attempt" is the same without trying again,
+# "empty" without the call.
+_LOOP_ROUTE = """
     $var(payload) = $rb;
     $var(i) = 0;
     while ($var(i) < $(hdr(X-Doubled){s.int})) {
@@ -63,7 +77,7 @@ _REQUEST_ROUTE = """
             }
         break;"""
 
-_LOOP = """
+_LOOP_CASE = """
         case "loop{qos}":
             while ($var(i) < $var(count)) {{
                 if (mqtt_publish("bench/out", "$var(payload)", {qos})) {{
@@ -174,7 +188,7 @@ class Node:
     ) -> None:
         self._mark = mark
         self.sink = environment.own(SinkBroker())
-        loops = "".join(_LOOP.format(qos=qos) for qos in range(3))
+        loops = "".join(_LOOP_CASE.format(qos=qos) for qos in range(3))
         routes = event_route or _COUNT_MESSAGES.format(mark=mark)
         self.kamailio = environment.kamailio(
             KamailioConfiguration(
@@ -185,7 +199,7 @@ class Node:
                 },
                 modules=("cfgutils",),
                 global_parameters="max_while_loops=100000000",
-                request_route=f"{_REQUEST_ROUTE}{loops}\n    }}",
+                request_route=f"{_PUBLISH}{_LOOP_ROUTE}{loops}\n    }}",
                 routes=_SUBSCRIBE.format(filters=filters) + routes,
                 children=workers,
             ),

@@ -13,6 +13,7 @@ from typing import Any
 
 from tools.harness.module_under_test import built_trees
 from tools.harness.ports import free_port
+from tools.harness.process import give_way
 from tools.harness.waiting import DEADLINE, wait_for
 
 _FOLDER = Path("tools/bench_run")
@@ -39,6 +40,7 @@ class _Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     @property
@@ -214,9 +216,11 @@ def _processor_time_of_ended() -> float:
 
 
 class ControlLoad:
+    """Gives way: what a client takes itself is not what is measured."""
+
     def __init__(self, socket: Path, *, rate: int) -> None:
-        self._rate = rate
         self._server = _Server("control_load", socket, rate)
+        give_way(self._server.pid)
 
     def finish(self) -> float:
         """Returns the calls a second that were answered."""

@@ -161,9 +161,10 @@ class _SignalsLater(contextlib.AbstractContextManager[None]):
             os.kill(os.getpid(), number)
 
 
-def _give_way(session: int) -> None:
-    """Gives all others the processor first. On kernels with autogroups a
-    niceness counts within its session only, and a session has its own."""
+def give_way(session: int) -> None:
+    """Lets the program that leads this session give all others the processor
+    first. On kernels with autogroups a niceness counts within its session only,
+    and a session has its own."""
     lowest = 19  # See nice(2).
     os.setpriority(os.PRIO_PROCESS, session, lowest)
     with contextlib.suppress(FileNotFoundError):
@@ -200,7 +201,7 @@ class Process:
             )
             _watchdog.register(self.pid)
         if gives_way:
-            _give_way(self.pid)
+            give_way(self.pid)
 
     @property
     def pid(self) -> int:
