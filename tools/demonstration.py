@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.harness.broker import Broker
+from tools.harness.ending import end_on_signals
 from tools.harness.grpcurl import (
     SERVICE,
     Grpcurl,
@@ -248,6 +249,7 @@ class _Demonstration:
 
 
 def main() -> None:
+    end_on_signals()
     with ExitStack() as stack:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="mqtt_demo_")

@@ -18,6 +18,7 @@ from tools.bench_run import (
 )
 from tools.bench_run.rows import Load, Row
 from tools.harness.arguments import positive
+from tools.harness.ending import end_on_signals
 
 ROWS = (
     *flow_rows.ROWS,
@@ -96,6 +97,7 @@ def _chosen(names: list[str] | None) -> list[Row]:
 
 def main() -> int:
     arguments = _arguments()
+    end_on_signals()
     results = runner.run(
         _chosen(arguments.rows),
         runs=arguments.runs,

@@ -162,9 +162,10 @@ def test_runs_that_wait_wait_together() -> None:
     assert results.rows[0].values(OURS.name, "one") == [1.0, 1.0]
 
 
-def test_a_measurement_that_fails_is_told() -> None:
+@pytest.mark.parametrize("kind", [AssertionError, FileNotFoundError])
+def test_a_measurement_that_fails_is_told(kind: type[Exception]) -> None:
     def fail(*_: object) -> dict[str, float]:
-        raise AssertionError("it ended")
+        raise kind("it ended")
 
     row = Row("one", "one", (), fail, modules=(OURS,))
     results = runner.run([row], runs=2, load=Load(1), report=lambda _: None)

@@ -4,9 +4,10 @@ configuration is the same for each module."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ STOCK = Module(
 # Messages of a request for "burst".
 BURST = 200
 
-# A request for "publish" publishes its body, one for "burst" does so many times.
+# A request for "publish" publishes its body, one for "burst" many times.
 _PUBLISH = f"""
     if ($rU == "publish") {{
         mqtt_publish("bench/out", "$rb", 0);
@@ -150,15 +151,17 @@ class Flow:
         return 1e6 * self.dispatcher_seconds / max(self.arrived, 1)
 
 
-def _tasks(pid: int) -> list[Path]:
-    return list(Path("/proc", str(pid), "task").iterdir())
+def _of_threads(pid: int, name: str) -> Iterator[str]:
+    """/proc/PID/task/*/`name`; threads may end meanwhile."""
+    for task in Path("/proc", str(pid), "task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield (task / name).read_text()
 
 
 def _processor_time(pid: int) -> float:
     # /proc/PID/stat counts in hundredths of a second.
     return sum(
-        1e-9 * int((task / "schedstat").read_text().split()[0])
-        for task in _tasks(pid)
+        1e-9 * int(text.split()[0]) for text in _of_threads(pid, "schedstat")
     )
 
 
@@ -231,8 +234,8 @@ class Node:
     def dispatcher_wakeups(self) -> int:
         """How often its threads have slept so far."""
         wakeups = 0
-        for task in _tasks(self._dispatcher):
-            match = _SLEEPS.search((task / "status").read_text())
+        for status in _of_threads(self._dispatcher, "status"):
+            match = _SLEEPS.search(status)
             assert match is not None
             wakeups += int(match[1])
         return wakeups

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tools.bench_run.figures import Measurement
 from tools.bench_run.rows import Load, Row
+from tools.harness.ending import FAILURES
 from tools.harness.environment import Environment
 
 
@@ -94,7 +95,7 @@ def _failures(
 ) -> Iterator[None]:
     try:
         yield
-    except (AssertionError, subprocess.SubprocessError) as error:
+    except FAILURES as error:
         result.failures.append(f"{result.row.name}, {subject}: {error}")
         report(f"       failed: {error}")
 

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 
 from tools.cluster_run import report
 from tools.cluster_run.run import Run
 from tools.harness.arguments import positive
+from tools.harness.ending import FAILURES, end_on_signals
 from tools.harness.environment import Environment
 
 
@@ -18,7 +18,7 @@ def _arguments() -> argparse.Namespace:
         prog="tools/cluster",
         description="Three Kamailios on a cluster of three brokers, one of"
         " each killed while messages flow both ways. The exit status is 0 if"
-        " nothing was lost.",
+        " nothing was lost but what died with the killed Kamailio.",
     )
     parser.add_argument(
         "--rate",
@@ -39,6 +39,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
+    end_on_signals()
     print("Starting three brokers and three Kamailios.", flush=True)
     with Environment() as environment:
         try:
@@ -48,7 +49,7 @@ def main() -> int:
                 phase_seconds=arguments.phase,
             ).run()
             text, passed = report.text(result), report.passed(result)
-        except (AssertionError, subprocess.SubprocessError) as error:
+        except FAILURES as error:
             text, passed = f"BROKEN {error}", False
         if not passed:
             logs = environment.keep_logs("mqtt_cluster_")

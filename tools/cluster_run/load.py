@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from tools.harness.ending import FAILURES
 from tools.harness.kamailio import Kamailio
 from tools.harness.mqtt_client import MqttClient
 from tools.harness.sip import SipClient
@@ -32,19 +33,30 @@ class _Load:
         self._numbers = numbers
         self._rate = rate
         self._over = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Returns once the last number is answered, or will never be."""
+        """Returns once the last number is answered, or will never be. Raises,
+        once, what has ended it before."""
         self._over.set()
         self._thread.join()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _send(self, number: int) -> bool:
         """Whether it arrived."""
         raise NotImplementedError
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        except FAILURES as error:
+            self._failure = error
+
+    def _send_all(self) -> None:
         start = time.monotonic()
         for count in itertools.count():
             if self._over.wait(start + count / self._rate - time.monotonic()):

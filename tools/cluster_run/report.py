@@ -10,7 +10,20 @@ from tools.cluster_run.run import Result
 
 
 def passed(result: Result) -> bool:
-    return not result.out.lost and not result.inbound.lost
+    """Nothing was lost, and every node had its part of the work as long as it
+    lived."""
+    return (
+        not result.out.lost
+        and not result.inbound.lost
+        and all(result.published)
+        and all(result.phases[0].handled)
+        and all(
+            count > 0
+            for phase in result.phases
+            for node, count in enumerate(phase.handled)
+            if node != result.killed
+        )
+    )
 
 
 def text(result: Result) -> str:
@@ -59,7 +72,16 @@ def _lines(result: Result) -> Iterator[str]:
         ("Messages from SIP", result.out),
     ):
         yield from _numbers(name, of)
-    yield "Nothing was lost." if passed(result) else "FAILED"
+    yield _verdict(result)
+
+
+def _verdict(result: Result) -> str:
+    if not passed(result):
+        return "FAILED"
+    died = len(result.inbound.held) + len(result.out.held)
+    if died > 0:
+        return f"Nothing was lost but {died} that died with their Kamailio."
+    return "Nothing was lost."
 
 
 def _numbers(name: str, of: Account) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Result:
     published: list[int]
     inbound: Account
     out: Account
+    killed: int  # The Kamailio, by index.
 
 
 class Run:
@@ -144,6 +145,7 @@ class Run:
             out=account(
                 scene.accepted(), scene.observed(), held=unacknowledged
             ),
+            killed=_KILLED_KAMAILIO,
         )
 
     def _say(self, what: str) -> None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from tools.compat_run.results import table
 from tools.compat_run.suite import Options, try_suite
+from tools.harness.ending import end_on_signals
 
 _SUITES = ("trixie", "sid")
 
@@ -50,8 +50,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
-    # The systems go then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_on_signals()
     options = Options(
         arguments=arguments.arguments,
         kamailio_source=arguments.kamailio_source

@@ -15,6 +15,7 @@ from tools.debian_system.commands import CommandFailed
 from tools.debian_system.images import fresh_system
 from tools.debian_system.system import HOME, Bind, DebianSystem
 from tools.harness.cache import cache_directory
+from tools.harness.ending import FAILURES
 
 # Seconds. All of it is built and tested on the few processors of one machine.
 _DEADLINE = 2 * 3600.0
@@ -41,12 +42,17 @@ def try_suite(sources: Path, suite: str, options: Options) -> Result:
     logs = cache_directory() / "compat" / suite
     logs.mkdir(parents=True, exist_ok=True)
     print(f"== {suite}: making the system", flush=True)
-    with fresh_system(suite, _packages(sources)) as system:
-        _copy_sources(sources, system.root / _SOURCES.lstrip("/"))
-        _Run(system, logs, options, result).all_steps()
-        if options.keep:
-            print(f"The system is {system.root}. Enter ends it.", flush=True)
-            sys.stdin.readline()
+    try:
+        with fresh_system(suite, _packages(sources)) as system:
+            _copy_sources(sources, system.root / _SOURCES.lstrip("/"))
+            _Run(system, logs, options, result).all_steps()
+            if options.keep:
+                print(
+                    f"The system is {system.root}. Enter ends it.", flush=True
+                )
+                sys.stdin.readline()
+    except (CommandFailed, *FAILURES) as error:
+        print(f"== {suite}: {error}", flush=True)
     return result
 
 

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import NoReturn
 
+from tools.harness.ending import end_on_signals
 from tools.harness.module_under_test import module_under_test
 from tools.scenario_run import document, junit, options, runner
 from tools.scenario_run.errors import DocumentRefused
@@ -19,17 +17,8 @@ from tools.scenario_run.results import ScenarioResult, exit_status
 _WRONG_USE = 2
 
 
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    """Ends the run, and what it has started; a second signal changes
-    nothing."""
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def main(arguments: Sequence[str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+    end_on_signals()
     chosen = options.parse(arguments)
     scenarios: list[document.Scenario] = []
     faults = []

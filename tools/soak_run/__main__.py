@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tools.harness.arguments import positive
+from tools.harness.ending import end_on_signals
 from tools.harness.environment import Environment
 from tools.soak_run import faults, report
 from tools.soak_run.run import Run
@@ -54,6 +55,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
+    end_on_signals()
     chosen = [
         fault
         for fault in faults.ALL

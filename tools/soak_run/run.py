@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.harness.ending import FAILURES
 from tools.harness.environment import Environment
 from tools.harness.ledger import total
 from tools.soak_run import promises
@@ -92,7 +93,7 @@ class Run:
             self._monitor.close()
             self._now = "stopping"
             promises.check_stop(self._scene)
-        except (AssertionError, subprocess.SubprocessError) as error:
+        except FAILURES as error:
             result.broken = f"during: {self._now}\n{error}"
             result.logs = self._environment.keep_logs("mqtt_soak_")
         result.seconds = time.monotonic() - self._start
