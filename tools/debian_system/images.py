@@ -81,7 +81,7 @@ def _folder() -> Iterator[DebianSystem]:
 
 def _archive(suite: str, packages: Sequence[str]) -> Path:
     path = cache_directory() / "debian" / archive_name(suite, packages)
-    if path.exists() and time.time() - path.stat().st_mtime < _LONGEST_AGE:
+    if path.exists() and _is_young(path):
         return path
     with _folder() as system:
         if packages:
@@ -94,7 +94,18 @@ def _archive(suite: str, packages: Sequence[str]) -> Path:
             system.run("apt-get", "--quiet", "--yes", "dist-upgrade")
         system.run("apt-get", "clean")
         _pack(system.root, path)
+    _remove_old_archives(path.parent)
     return path
+
+
+def _is_young(archive: Path) -> bool:
+    return time.time() - archive.stat().st_mtime < _LONGEST_AGE
+
+
+def _remove_old_archives(folder: Path) -> None:
+    for archive in folder.glob("*.tar.gz"):
+        if not _is_young(archive):
+            archive.unlink()
 
 
 def _bootstrap(suite: str, root: Path) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes a folder the root of the file system and becomes a program in it.
+"""Makes a folder the root of the file system and becomes a program in it,
+with an environment of its own.
 
 Runs in a mount namespace of its own (unshare): no mount made here is seen
 outside, and all of them end with the last process inside.
@@ -50,6 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bind", nargs=2, action="append", default=[])
     parser.add_argument("--read-only", nargs=2, action="append", default=[])
+    parser.add_argument("--inherit", action="append", default=[])
+    parser.add_argument("--variable", action="append", default=[])
+    parser.add_argument("--directory", required=True)
     parser.add_argument("root", type=Path)
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
@@ -64,7 +68,16 @@ def main() -> None:
     for source, target in arguments.read_only:
         _bind(root, Path(source), target, writable=False)
     _change_root(root)
-    os.execv(arguments.command[0], arguments.command)
+    os.chdir(arguments.directory)
+    environment = {
+        name: os.environ[name]
+        for name in arguments.inherit
+        if name in os.environ
+    }
+    for variable in arguments.variable:
+        name, _, value = variable.partition("=")
+        environment[name] = value
+    os.execvpe(arguments.command[0], arguments.command, environment)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from tools.harness.process import Process
 HOME = "/root"
 
 # What programs inside get of the environment of this run, beside what is
-# fixed: how to reach package mirrors.
-_PASSED_ON = (
+# fixed: how to reach package mirrors. A password may be in it.
+_INHERITED = (
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -132,17 +132,12 @@ class DebianSystem:
         for bind in binds:
             option = "--bind" if bind.writable else "--read-only"
             command += [option, str(bind.source), bind.target]
-        passed_on = {
-            name: os.environ[name]
-            for name in _PASSED_ON
-            if name in os.environ
-        }
-        variables = passed_on | _FIXED | dict(environment or {})
+        for name in _INHERITED:
+            command += ["--inherit", name]
+        for name, value in (_FIXED | dict(environment or {})).items():
+            command += ["--variable", f"{name}={value}"]
         return [
             *command,
-            str(self.root),
-            "--",
-            *("/usr/bin/env", "--ignore-environment", f"--chdir={directory}"),
-            *(f"{name}={value}" for name, value in variables.items()),
+            *("--directory", directory, str(self.root), "--"),
             *arguments,
         ]
