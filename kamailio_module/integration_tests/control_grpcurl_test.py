@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kamailio_module.integration_tests.scene import CLIENT_ID, Scene, at
 from kamailio_module.integration_tests.traffic import closed_port
+from tools.harness import fake_broker
 from tools.harness.environment import Environment
+from tools.harness.fake_broker import FakeBroker, Session
 from tools.harness.grpcurl import SERVICE, Grpcurl
 from tools.harness.kamailio import KamailioConfiguration
+from tools.harness.ledger import Ledger
+from tools.harness.mqtt_packets import PacketType, Publish
 from tools.harness.ports import free_port
 from tools.harness.waiting import wait_for
 
@@ -131,8 +136,6 @@ def test_every_method(grpcurl: Grpcurl, scene: Scene) -> None:
     assert grpcurl.call("ListSubscriptions").message == {}
 
 
-
-
 ERRORS = [
     ("Subscribe", {}, "InvalidArgument", "topic_filter"),
     ("Subscribe", {"topic_filter": "a#"}, "InvalidArgument", "topic_filter"),
@@ -191,6 +194,63 @@ def test_errors(environment: Environment) -> None:
     assert grpcurl.call("Publish", {"topic": "a"}).exit_code == 0
     full = grpcurl.call("Publish", {"topic": "a"})
     assert full.has_failed_with("ResourceExhausted")
+
+
+def test_a_subscription_that_is_given_up_meanwhile(
+    environment: Environment,
+) -> None:
+    def never_answer(session: Session) -> None:
+        session.accept_connect()
+        while session.read() is not None:
+            pass
+
+    broker = environment.own(FakeBroker(never_answer))
+    kamailio = environment.kamailio(KamailioConfiguration(parameters=at(broker)))
+    kamailio.start()
+    Ledger(kamailio).wait_connected()
+    grpcurl = Grpcurl(kamailio.mqtt_control_socket)
+    with ThreadPoolExecutor() as executor:
+        subscribed = executor.submit(
+            grpcurl.call, "Subscribe", {"topic_filter": "a", "wait": True}
+        )
+        broker.wait_received(PacketType.SUBSCRIBE)
+        unsubscribed = grpcurl.call("Unsubscribe", {"topic_filter": "a"})
+        assert unsubscribed.message == {}
+        assert subscribed.result().has_failed_with("Aborted")
+
+
+def test_a_full_queue_of_the_event_route(environment: Environment) -> None:
+    message = Publish("in", b"").encode()
+    broker = environment.own(
+        FakeBroker(fake_broker.send_after_connect(10001 * message))
+    )
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker),
+            modules=("cfgutils",),
+            routes='event_route[mqtt:message] { sleep("60"); }',
+        )
+    )
+    kamailio.start()
+    ledger = Ledger(kamailio)
+    ledger.wait("a full queue", lambda: ledger["inbound_queued"] >= 10000)
+    grpcurl = Grpcurl(kamailio.mqtt_control_socket)
+    full = grpcurl.call("InjectMessage", {"topic": "in"})
+    assert full.has_failed_with("ResourceExhausted"), full
+    assert "event route" in full.errors
+
+
+def test_as_many_streams_as_there_may_be(environment: Environment) -> None:
+    scene = Scene(environment)
+    for _ in range(2):  # A connection has fewer calls than that.
+        client = environment.control_client(scene.kamailio)
+        for _ in range(50):
+            stream = client.watch(lambda event: None)
+            environment.own(stream).wait_synced()
+    grpcurl = Grpcurl(scene.kamailio.mqtt_control_socket)
+    refused = grpcurl.call("WatchEvents")
+    assert refused.has_failed_with("ResourceExhausted"), refused
+    assert "100 streams" in refused.errors
 
 
 def test_a_deadline_takes_back(environment: Environment) -> None:

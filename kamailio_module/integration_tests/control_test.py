@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Sequence
 from typing import Any
 
 from kamailio_module.integration_tests.scene import Scene, at
@@ -31,10 +32,13 @@ class Events:
     """The events of a stream, in order, by the name of their kind."""
 
     def __init__(
-        self, environment: Environment, client: ControlClient
+        self,
+        environment: Environment,
+        client: ControlClient,
+        kinds: Sequence[int] = (),
     ) -> None:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        stream = environment.own(client.watch(self._events.put))
+        stream = environment.own(client.watch(self._events.put, kinds))
         stream.wait_synced()
 
     def next(self, kind: str) -> Any:
@@ -43,6 +47,19 @@ class Events:
             event = self._events.get(timeout=DEADLINE)
             if event.WhichOneof("event") == kind:
                 return getattr(event, kind)
+
+    def kinds_until_active(self, topic_filter: str) -> list[str]:
+        """Up to the event that a subscription is active."""
+        kinds = []
+        while True:
+            event = self._events.get(timeout=DEADLINE)
+            kinds.append(event.WhichOneof("event"))
+            changed = event.subscription_changed.subscription
+            if (
+                changed.topic_filter == topic_filter
+                and changed.state == messages.SUBSCRIPTION_STATE_ACTIVE
+            ):
+                return kinds
 
     def kinds_so_far(self) -> list[str]:
         kinds = []
@@ -65,23 +82,29 @@ def test_reconnects_under_load_lose_nothing(environment: Environment) -> None:
     subscriber = environment.mqtt_client(broker)
     subscriber.subscribe(NUMBERS, qos=2)
     client = environment.control_client(kamailio)
-    events = Events(environment, client)
+    events = Events(
+        environment,
+        client,
+        (messages.EVENT_KIND_CONNECTION, messages.EVENT_KIND_SUBSCRIPTION),
+    )
+    kinds = []
     with traffic.flowing(500, qos=[1]) as flow:
         for mode in (ABRUPT, GRACEFUL):
             flow.wait(250)
-            events.kinds_so_far()
             client.stub.Reconnect(
                 messages.ReconnectRequest(mode=mode, wait=True),
                 timeout=DEADLINE,
             )
-            changed = events.next("subscription_changed").subscription
-            while changed.state != messages.SUBSCRIPTION_STATE_ACTIVE:
-                changed = events.next("subscription_changed").subscription
-            assert changed.topic_filter == "in/#"
+            kinds += events.kinds_until_active("in/#")
             flow.wait(250)
     ledger.wait_delivered()
     ledger.check(traffic)
     assert ledger["disconnects"] == 2
+    kinds += events.kinds_so_far()
+    assert [kind for kind in kinds if kind != "subscription_changed"] == [
+        "disconnected",
+        "connected",
+    ] * 2
     accepted = traffic.accepted()
     assert set(arrived_until_now(subscriber)) == set(accepted)
     assert len(traffic.refused()) == 0

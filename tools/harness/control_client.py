@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,12 @@ class ControlClient:
                 return
             request.page_token = page.next_page_token
 
-    def watch(self, on_event: Callable[[Any], None]) -> EventStream:
-        """Passes all events on, from a thread of the stream."""
+    def watch(
+        self, on_event: Callable[[Any], None], kinds: Sequence[int] = ()
+    ) -> EventStream:
+        """Passes all events on, or those of some kinds, from a thread of the
+        stream."""
         request = messages.WatchEventsRequest(
-            max_payload_bytes=MAX_PAYLOAD_BYTES
+            kinds=kinds, max_payload_bytes=MAX_PAYLOAD_BYTES
         )
         return EventStream(self.stub.WatchEvents(request), on_event)

@@ -22,6 +22,7 @@ STATUS_NUMBERS = {
     "DeadlineExceeded": 4,
     "NotFound": 5,
     "ResourceExhausted": 8,
+    "Aborted": 10,
     "Unavailable": 14,
 }
 
