@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 
-#include "absl/types/variant.h"
 #include "control_api/page_token.h"
 
 namespace kamailio_mqtt {
@@ -262,7 +262,7 @@ v1::InjectMessageResponse ToProto(const InjectResult& result) {
 v1::WatchEventsResponse ToProto(const Event& event, const ClockReading& now) {
   v1::WatchEventsResponse proto;
   *proto.mutable_time() = ToTimestamp(event.time, now);
-  absl::visit(EventFiller(now, &proto), event.what);
+  std::visit(EventFiller(now, &proto), event.what);
   return proto;
 }
 

@@ -7,9 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <variant>
 
 #include "absl/types/optional.h"
-#include "absl/types/variant.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/publish_outcome.h"
@@ -45,8 +45,8 @@ struct Event {
   };
 
   TimePoint time;
-  absl::variant<Connected, Disconnected, SubscriptionChanged, MessageReceived,
-                Published, Synced, Lost>
+  std::variant<Connected, Disconnected, SubscriptionChanged, MessageReceived,
+               Published, Synced, Lost>
       what;
 };
 

@@ -3,9 +3,9 @@
 #include "control_api/event_queue.h"
 
 #include <chrono>
+#include <variant>
 #include <vector>
 
-#include "absl/types/variant.h"
 #include "gtest/gtest.h"
 
 namespace kamailio_mqtt {
@@ -27,7 +27,7 @@ class EventQueueTest : public ::testing::Test {
   static uint64_t PopPublish(EventQueue& queue) {
     const absl::optional<Event> event = queue.Pop();
     if (!event.has_value()) return 0;
-    const auto* publish = absl::get_if<Event::Published>(&event->what);
+    const auto* publish = std::get_if<Event::Published>(&event->what);
     return publish == nullptr ? 0 : publish->publish_id;
   }
 
@@ -53,17 +53,17 @@ TEST_F(EventQueueTest, TheSnapshotComesFirstAndDoesNotCount) {
 
   absl::optional<Event> event = queue.Pop();
   ASSERT_TRUE(event.has_value());
-  EXPECT_TRUE(absl::holds_alternative<Event::Connected>(event->what));
+  EXPECT_TRUE(std::holds_alternative<Event::Connected>(event->what));
   for (int i = 0; i < 3; ++i) {
     event = queue.Pop();
     ASSERT_TRUE(event.has_value());
     EXPECT_TRUE(
-        absl::holds_alternative<Event::SubscriptionChanged>(event->what));
+        std::holds_alternative<Event::SubscriptionChanged>(event->what));
     EXPECT_EQ(event->time, synced_at);
   }
   event = queue.Pop();
   ASSERT_TRUE(event.has_value());
-  EXPECT_TRUE(absl::holds_alternative<Event::Synced>(event->what));
+  EXPECT_TRUE(std::holds_alternative<Event::Synced>(event->what));
   EXPECT_EQ(PopPublish(queue), 10);
   EXPECT_FALSE(queue.Pop().has_value());
 }
@@ -79,8 +79,8 @@ TEST_F(EventQueueTest, OneLostStandsForAllThatHadNoRoom) {
 
   const absl::optional<Event> event = queue.Pop();
   ASSERT_TRUE(event.has_value());
-  ASSERT_TRUE(absl::holds_alternative<Event::Lost>(event->what));
-  EXPECT_EQ(absl::get<Event::Lost>(event->what).count, 4);
+  ASSERT_TRUE(std::holds_alternative<Event::Lost>(event->what));
+  EXPECT_EQ(std::get<Event::Lost>(event->what).count, 4);
   EXPECT_EQ(event->time, TimePoint(seconds(3)));
   EXPECT_FALSE(queue.Pop().has_value());
 

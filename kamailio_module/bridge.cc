@@ -14,13 +14,13 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
-#include "absl/types/variant.h"
 #include "control_api/control_plane.h"
 #include "control_api/control_settings.h"
 #include "control_api/local_server.h"
@@ -187,7 +187,7 @@ class Host final : public ScriptHost {
   explicit Host(const mqtt_host& host) : host_(host) {}
 
   RunStatus RunEvent(const ScriptEvent& script_event) override {
-    const mqtt_event event = absl::visit(ToEvent{}, script_event);
+    const mqtt_event event = std::visit(ToEvent{}, script_event);
     switch (host_.run_event(&event)) {
       case MQTT_RUN_NO_ROUTE:
         return RunStatus::kNoRoute;

@@ -4,6 +4,7 @@
 
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
@@ -50,7 +51,7 @@ void Dispatcher::RunEvent(const ScriptEvent& event) {
   Statistics& statistics = state_->statistics();
   const TimePoint begin = clock_->Now();
   const RunStatus status = script_->RunEvent(event);
-  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+  if (const auto* injected = std::get_if<InjectedEvent>(&event)) {
     statistics.injected.Add();
     loop_->Post([this, call = injected->call, status,
                  run_time = clock_->Now() - begin] {

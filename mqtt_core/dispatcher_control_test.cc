@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -200,7 +201,7 @@ class DispatcherControlTest : public ::testing::Test,
 
   // What the script thread would do with the next event.
   InjectedEvent TakeInjected() {
-    return absl::get<InjectedEvent>(*inbound_.Pop());
+    return std::get<InjectedEvent>(*inbound_.Pop());
   }
 
   FakeClock clock_;

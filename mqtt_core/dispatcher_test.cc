@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -33,14 +34,14 @@ using ::testing::StartsWith;
 constexpr std::chrono::seconds kDeadline(30);
 
 std::string Describe(const ScriptEvent& event) {
-  if (absl::holds_alternative<ConnectedEvent>(event)) return "connected";
-  if (const auto* lost = absl::get_if<DisconnectedEvent>(&event)) {
+  if (std::holds_alternative<ConnectedEvent>(event)) return "connected";
+  if (const auto* lost = std::get_if<DisconnectedEvent>(&event)) {
     return "disconnected: " + lost->reason;
   }
-  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+  if (const auto* injected = std::get_if<InjectedEvent>(&event)) {
     return "injected: " + injected->message.payload;
   }
-  return "message: " + absl::get<InboundMessage>(event).payload;
+  return "message: " + std::get<InboundMessage>(event).payload;
 }
 
 // Records the events. A test may have it do something while an event runs.
@@ -83,7 +84,7 @@ class HeldRoute {
  public:
   explicit HeldRoute(FakeScript* script) {
     script->on_event = [this](const ScriptEvent& event) {
-      if (absl::holds_alternative<ConnectedEvent>(event)) {
+      if (std::holds_alternative<ConnectedEvent>(event)) {
         started_.set_value();
         end_.get_future().wait();
       }
@@ -226,12 +227,11 @@ TEST_F(DispatcherTest, TellsThatTheSessionHasStoppedWhileARouteRuns) {
 
 TEST_F(DispatcherTest, CountsRoutes) {
   script_.on_event = [](const ScriptEvent& event) {
-    if (absl::holds_alternative<ConnectedEvent>(event)) {
+    if (std::holds_alternative<ConnectedEvent>(event)) {
       return RunStatus::kNoRoute;
     }
-    return absl::get<InboundMessage>(event).payload == "bad"
-               ? RunStatus::kFailed
-               : RunStatus::kDone;
+    return std::get<InboundMessage>(event).payload == "bad" ? RunStatus::kFailed
+                                                            : RunStatus::kDone;
   };
   StartDispatcher();
   Accept();

@@ -28,7 +28,7 @@ size_t InboundQueue::Add(ScriptEvent event) {
   MutexLock lock(&mutex_);
   List* list = &others_;
   size_t dropped = 0;
-  if (const auto* message = absl::get_if<InboundMessage>(&event)) {
+  if (const auto* message = std::get_if<InboundMessage>(&event)) {
     const bool at_most_once = message->qos == Qos::kAtMostOnce;
     if (closed_ || !Fits(*message, !at_most_once)) {
       statistics_->inbound_dropped.Add(message->qos);
@@ -59,7 +59,7 @@ bool InboundQueue::Withdraw(uint64_t call) {
   std::deque<Queued>& events = others_.events;
   const auto found =
       std::find_if(events.begin(), events.end(), [call](const Queued& queued) {
-        const auto* injected = absl::get_if<InjectedEvent>(&queued.event);
+        const auto* injected = std::get_if<InjectedEvent>(&queued.event);
         return injected != nullptr && injected->call == call;
       });
   if (found == events.end()) return false;
@@ -141,15 +141,15 @@ void InboundQueue::CountGone(const ScriptEvent& event, List* list) {
 }
 
 const InboundMessage* InboundQueue::MessageOf(const ScriptEvent& event) {
-  if (const auto* injected = absl::get_if<InjectedEvent>(&event)) {
+  if (const auto* injected = std::get_if<InjectedEvent>(&event)) {
     return &injected->message;
   }
-  return absl::get_if<InboundMessage>(&event);
+  return std::get_if<InboundMessage>(&event);
 }
 
 size_t InboundQueue::DropFront(List* list) {
   const ScriptEvent event = TakeFront(list);
-  const auto* message = absl::get_if<InboundMessage>(&event);
+  const auto* message = std::get_if<InboundMessage>(&event);
   if (message == nullptr) return 0;
   statistics_->inbound_dropped.Add(message->qos);
   return 1;

@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <variant>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/types/optional.h"
-#include "absl/types/variant.h"
 #include "mqtt_core/clock.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mutex.h"
@@ -32,8 +32,8 @@ struct InjectedEvent {
   uint64_t call = 0;  // names it; unique
   InboundMessage message;
 };
-using ScriptEvent = absl::variant<ConnectedEvent, DisconnectedEvent,
-                                  InboundMessage, InjectedEvent>;
+using ScriptEvent = std::variant<ConnectedEvent, DisconnectedEvent,
+                                 InboundMessage, InjectedEvent>;
 
 class InboundQueue {
  public:

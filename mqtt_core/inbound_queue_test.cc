@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -40,11 +41,11 @@ InboundMessage Message(const std::string& topic, Qos qos = kQos0,
 }
 
 std::string Describe(const ScriptEvent& event) {
-  if (absl::holds_alternative<ConnectedEvent>(event)) return "+";
-  if (const auto* disconnected = absl::get_if<DisconnectedEvent>(&event)) {
+  if (std::holds_alternative<ConnectedEvent>(event)) return "+";
+  if (const auto* disconnected = std::get_if<DisconnectedEvent>(&event)) {
     return "-" + disconnected->reason;
   }
-  return absl::get<InboundMessage>(event).topic;
+  return std::get<InboundMessage>(event).topic;
 }
 
 TimePoint Deadline() { return SteadyClock().Now() + kDeadline; }
@@ -98,7 +99,7 @@ TEST_F(InboundQueueTest, HandsTheWholeMessageOver) {
   message.packet_id = 77;
   message.origin = Origin::kInjected;
   queue_->Push(message);
-  const InboundMessage popped = absl::get<InboundMessage>(*queue_->Pop());
+  const InboundMessage popped = std::get<InboundMessage>(*queue_->Pop());
   EXPECT_EQ(popped.topic, "topic");
   EXPECT_EQ(popped.payload, std::string("\0\xff", 2));
   EXPECT_EQ(popped.qos, kQos2);
@@ -311,7 +312,7 @@ TEST_F(InboundQueueTest, LosesNothingBetweenThreads) {
   int64_t popped = 0;
   std::thread script([&] {
     while (absl::optional<ScriptEvent> event = queue_->Pop()) {
-      const auto& message = absl::get<InboundMessage>(*event);
+      const auto& message = std::get<InboundMessage>(*event);
       const int number = std::stoi(message.payload);
       int& before = last[static_cast<size_t>(std::stoi(message.topic))];
       EXPECT_GT(number, before);

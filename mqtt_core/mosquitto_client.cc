@@ -14,6 +14,7 @@
 #include <chrono>
 #include <random>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -307,7 +308,7 @@ void MosquittoClient::DeliverEvents() {
   connection_->TakePublished(&published_);
   connection_->TakeEvents(&events_);
   for (MosquittoConnection::Event& event : events_) {
-    absl::visit([this](auto& alternative) { Deliver(alternative); }, event);
+    std::visit([this](auto& alternative) { Deliver(alternative); }, event);
   }
   for (const PacketId packet_id : published_) listener_->OnPublished(packet_id);
 }

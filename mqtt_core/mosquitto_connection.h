@@ -21,12 +21,12 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
-#include "absl/types/variant.h"
 #include "mqtt_core/input_account.h"
 #include "mqtt_core/message.h"
 #include "mqtt_core/mqtt_client.h"
@@ -55,8 +55,8 @@ class MosquittoConnection {
     PacketId packet_id;
   };
   struct PingResponse {};
-  using Event = absl::variant<Connected, Subscribed, Unsubscribed,
-                              InboundMessage, PingResponse>;
+  using Event = std::variant<Connected, Subscribed, Unsubscribed,
+                             InboundMessage, PingResponse>;
 
   // What OpenSSL keeps for connections of the same settings. Making one is
   // costly: beside Kamailio's tls module, Kamailio 5.6 takes each for some
