@@ -125,7 +125,7 @@ class Node:
 
     # What the programs that run until they are stopped say when they are up.
     _READY = {
-        "mosquitto": " running",
+        "mosquitto": " running\n",
         "kamailio": "mqtt: connected to ",
         "prometheus": "Server is ready to receive web requests",
     }

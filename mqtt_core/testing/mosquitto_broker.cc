@@ -99,7 +99,8 @@ bool MosquittoBroker::Start() {
                    LogPath());
   const auto deadline = std::chrono::steady_clock::now() + kDeadline;
   while (process_->IsRunning() && std::chrono::steady_clock::now() < deadline) {
-    if (absl::StrContains(ReadFile(LogPath()), " running")) return true;
+    // The line "mosquitto version 2.1.2 running".
+    if (absl::StrContains(ReadFile(LogPath()), " running\n")) return true;
     std::this_thread::sleep_for(kPause);
   }
   return false;

@@ -107,7 +107,8 @@ class Broker:
             self._log_path,
             gives_way=self._gives_way,
         )
-        self._process.wait_for_log(" running")
+        # The line "mosquitto version 2.1.2 running".
+        self._process.wait_for_log(" running\n")
 
     def stop(self) -> None:
         """A clean shutdown: clients see their connection closed."""

@@ -122,7 +122,7 @@ class _InstallCheck:
         text = _BROKER.format(port=self._broker_port)
         (self._system.root / "tmp" / "mosquitto.conf").write_text(text)
         broker = self._system.start("mosquitto", "-c", "/tmp/mosquitto.conf")
-        broker.wait_for_log(" running")
+        broker.wait_for_log(" running\n")
 
     def _start_kamailio(self) -> Process:
         kamailio = self._system.start(
