@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -33,6 +34,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // Packets (MQTT 3.1.1 section 3) of our client, with packet identifier 1.
 constexpr char kConnectType = '\x10';
@@ -47,6 +49,8 @@ constexpr absl::string_view kPuback("\x40\x02\x00\x01", 4);
 constexpr absl::string_view kPubrec("\x50\x02\x00\x01", 4);
 constexpr absl::string_view kPubcomp("\x70\x02\x00\x01", 4);
 constexpr absl::string_view kConnack("\x20\x02\x00\x00", 4);
+constexpr absl::string_view kInboundQos1("\x32\x06\x00\x01t\x00\x07x", 8);
+constexpr absl::string_view kUnknownPacket("\xf0\x00", 2);
 // With a message that was stored.
 constexpr absl::string_view kConnackOldSession(
     "\x20\x02\x01\x00\x30\x04\x00\x01tx", 10);
@@ -305,6 +309,33 @@ TEST_F(MosquittoClientSessionTest, NothingIsSentToABrokerThatHasForgotten) {
   // Identifiers begin anew.
   EXPECT_EQ(*peer().client.Publish({"t", "x", Qos::kExactlyOnce}), 1);
   WaitFor(kPublishQos2);
+}
+
+// From libmosquitto 2.1 on, it has been read by the time that the connection
+// ends.
+TEST_F(MosquittoClientSessionTest, InputAfterAViolationIsForgotten) {
+  ConnectAndWait({Answer::kNewSession});
+  server_.Send(absl::StrCat(kUnknownPacket, kInboundQos1, kInboundQos1,
+                            kInboundQos1.substr(0, 5)));
+  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kProtocolError);
+  ConnectAndWait({Answer::kNewSession, Answer::kNewSession});
+  EXPECT_THAT(listener().messages, IsEmpty());
+  EXPECT_THAT(listener().disconnects, SizeIs(1));
+}
+
+TEST_F(MosquittoClientSessionTest, InputThatCannotBeAnsweredIsForgotten) {
+  ConnectAndRelease();
+  server_.Send(absl::StrCat(kInboundQos1, kInboundQos1, kInboundQos1,
+                            kInboundQos1.substr(0, 5)));
+  server_.Reset();
+  EXPECT_EQ(peer().WaitForEnd().kind, DisconnectKind::kLost);
+  const size_t messages = listener().messages.size();
+  ConnectAndWait({Answer::kOldSession});
+  WaitFor(kPubrel);
+  server_.Send(kPubcomp);
+  listener().RunUntil([&] { return !listener().published.empty(); });
+  EXPECT_THAT(listener().messages, SizeIs(messages + 1));
+  EXPECT_THAT(listener().disconnects, SizeIs(1));
 }
 
 TEST_F(MosquittoClientSessionTest, ASessionFromBeforeIsRemoved) {

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "mqtt_core/file_descriptor.h"
 
 namespace kamailio_mqtt {
 namespace {
@@ -61,6 +63,56 @@ MosquittoConnection* Self(void* self) {
 DisconnectReason CannotResolve(DisconnectKind kind, int code) {
   return {kind,
           absl::StrCat("cannot resolve the host name: ", gai_strerror(code))};
+}
+
+struct AddressesDeleter {
+  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
+};
+using Addresses = std::unique_ptr<addrinfo, AddressesDeleter>;
+
+// Returns what getaddrinfo(3) does.
+int LookUp(const Settings& settings, Addresses* addresses) {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int code =
+      getaddrinfo(settings.host->c_str(), absl::StrCat(settings.port).c_str(),
+                  &hints, &found);
+  addresses->reset(found);
+  return code;
+}
+
+// Why the last of the addresses takes no connection: errno, or 0 if one of them
+// does.
+int TryToConnect(const Addresses& addresses) {
+  int error = 0;
+  for (const addrinfo* address = addresses.get(); address != nullptr;
+       address = address->ai_next) {
+    const FileDescriptor descriptor(socket(address->ai_family,
+                                           address->ai_socktype | SOCK_CLOEXEC,
+                                           address->ai_protocol));
+    if (connect(descriptor.get(), address->ai_addr, address->ai_addrlen) == 0) {
+      return 0;
+    }
+    error = errno;
+  }
+  return error;
+}
+
+// What libmosquitto 2.1 does not tell.
+DisconnectReason FindOutWhyUnreachable(const Settings& settings) {
+  Addresses addresses;
+  const int code = LookUp(settings, &addresses);
+  if (code != 0) return CannotResolve(DisconnectKind::kUnreachable, code);
+  const int error = TryToConnect(addresses);
+  return {DisconnectKind::kUnreachable,
+          error != 0 ? ErrorText(error) : "the TCP connection failed"};
+}
+
+// Whether the library reads more than the packet that it handles. What is left
+// when it gives up on one it takes for the beginning of the next connection.
+bool ReadsAhead() {
+  return mosquitto_lib_version(nullptr, nullptr, nullptr) >= 2001000;
 }
 
 // For private keys with a passphrase: there is none, and nobody to ask.
@@ -139,13 +191,9 @@ std::string MosquittoConnection::LibraryVersion() {
 
 absl::optional<DisconnectReason> MosquittoConnection::Resolve(
     const Settings& settings) {
-  struct addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  struct addrinfo* addresses = nullptr;
-  const int code =
-      getaddrinfo(settings.host->c_str(), nullptr, &hints, &addresses);
+  Addresses addresses;
+  const int code = LookUp(settings, &addresses);
   if (code != 0) return CannotResolve(DisconnectKind::kUnreachable, code);
-  freeaddrinfo(addresses);
   return absl::nullopt;
 }
 
@@ -159,7 +207,15 @@ void MosquittoConnection::Connect() {
   const int code =
       mosquitto_connect(handle_.get(), settings_.host->c_str(), settings_.port,
                         settings_.keepalive_seconds);
-  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, errno);
+  const int error = errno;
+  if (code == MOSQ_ERR_SUCCESS) return;
+  // 2.1 asks for the peer of the socket that it has closed, and returns with
+  // that error.
+  if ((code == MOSQ_ERR_ERRNO || code == MOSQ_ERR_EAI) && error == EBADF) {
+    End(FindOutWhyUnreachable(settings_));
+  } else {
+    EndByCode(code, error);
+  }
 }
 
 absl::Status MosquittoConnection::PrepareHandle() {
@@ -276,7 +332,7 @@ void MosquittoConnection::End(DisconnectReason reason) {
   if (end_.has_value()) return;
   end_ = std::move(reason);
   const bool has_session = resumes_ || connack_code_ == 0;
-  if (has_session && !options_.clean_session && is_complete_ &&
+  if (has_session && !options_.clean_session && is_handle_good_ &&
       !input_exceeded_) {
     // The library closes the socket with the next connection.
     shutdown(descriptor(), SHUT_RDWR);
@@ -314,11 +370,8 @@ std::string MosquittoConnection::TlsDescription() const {
 // The library takes a connection that breaks in the handshake for one that
 // has nothing to read yet, and would be called for ever.
 void MosquittoConnection::ContinueTlsHandshake() {
-  const int code = mosquitto_loop_read(handle_.get(), 1);
-  if (code != MOSQ_ERR_SUCCESS) {
-    EndByCode(code, errno);
-    return;
-  }
+  ReadPackets();
+  if (end_.has_value()) return;
   if (!IsTlsHandshaking()) {
     Write();  // CONNECT
     return;
@@ -341,15 +394,8 @@ void MosquittoConnection::Read() {
   }
   for (int i = 0; i < kMaxPacketsPerRead && !input_exceeded_; ++i) {
     const size_t events_before = published_.size() + events_.size();
-    errno = 0;
-    is_reading_ = true;
-    const int code = mosquitto_loop_read(handle_.get(), 1);
-    const int error = errno;
-    is_reading_ = false;
-    if (code != MOSQ_ERR_SUCCESS) {
-      EndByCode(code, error);
-      return;
-    }
+    const int error = ReadPackets();
+    if (end_.has_value()) return;
     if (protocol_violated_) {
       EndByCode(MOSQ_ERR_PROTOCOL, 0);
       return;
@@ -369,6 +415,21 @@ void MosquittoConnection::Read() {
     return;
   }
   UpdateLogCallback();
+  Write();  // the answers
+}
+
+int MosquittoConnection::ReadPackets() {
+  errno = 0;
+  is_reading_ = true;
+  // So that it only queues its answers: where writing one failed, it would
+  // stop in the midst of what it has read ahead.
+  mosquitto_threaded_set(handle_.get(), true);
+  const int code = mosquitto_loop_read(handle_.get(), 1);
+  const int error = errno;
+  mosquitto_threaded_set(handle_.get(), false);
+  is_reading_ = false;
+  if (code != MOSQ_ERR_SUCCESS) EndByCode(code, error);
+  return error;
 }
 
 void MosquittoConnection::SettleInput() {
@@ -495,13 +556,17 @@ void MosquittoConnection::TakeEvents(std::vector<Event>* events) {
 }
 
 void MosquittoConnection::EndByCode(int code, int error) {
-  if (code == MOSQ_ERR_NOMEM) is_complete_ = false;
   if (alert_reader_ != nullptr) {
     // It says more than what OpenSSL 3.5 tells of the failed write.
     const char* alert = alert_reader_->Read();
     if (alert != nullptr) error_lines_.assign({alert});
   }
-  End(Explain(code, error));
+  const DisconnectReason reason = Explain(code, error);
+  if (code == MOSQ_ERR_NOMEM ||
+      (reason.kind == DisconnectKind::kProtocolError && ReadsAhead())) {
+    is_handle_good_ = false;
+  }
+  End(reason);
 }
 
 DisconnectReason MosquittoConnection::Explain(int code, int error) const {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// One connection by libmosquitto 2.0.11, from the first step to the end; the
-// only place that includes <mosquitto.h>. It turns the library's callbacks and
-// return codes into events and words, and keeps out of its traps.
+// One connection by libmosquitto 2.0 or 2.1, from the first step to the end;
+// the only place that includes <mosquitto.h>. It turns the library's callbacks
+// and return codes into events and words, and keeps out of its traps.
 //
 // What comes in is collected, not called back: the library does not bear being
 // called from its callbacks.
@@ -177,6 +177,9 @@ class MosquittoConnection {
   void ReuseTlsContext();
   void KeepTlsContext();
   void ContinueTlsHandshake();
+  // Returns errno, like read(2); ends the connection on an error. What the
+  // library answers waits for Write().
+  int ReadPackets();
   // Brings the account up to date; lets nothing more in when it is exceeded.
   void SettleInput();
   absl::StatusOr<PacketId> Submitted(int code, int packet_id);
@@ -195,7 +198,8 @@ class MosquittoConnection {
   Handle handle_;
   Handle kept_handle_;  // once ended
   const bool resumes_;
-  bool is_complete_ = true;  // the handle has all that was submitted
+  // The handle has all that was submitted, and no input of this connection.
+  bool is_handle_good_ = true;
   TlsContext tls_context_;
   absl::optional<DisconnectReason> end_;
 
