@@ -80,6 +80,31 @@ def _definitions(make_output):
             definitions.append("-D" + word)
     return definitions
 
+def _as_installed(repository_ctx, definitions):
+    """Returns the definitions with what the installed server says of itself.
+
+    Debian builds Kamailio 6.1 with CMake, which does not choose quite what
+    `make` does, and Kamailio refuses modules that were built in another way.
+    """
+    server = repository_ctx.which("kamailio") or repository_ctx.path("/usr/sbin/kamailio")
+    if not server.exists:
+        return definitions
+    lines = run(repository_ctx, [server, "-V"]).split("\n")
+
+    # "version: kamailio 6.1.5 (x86_64/Linux)"
+    words = lines[0].split(" ")
+    if "-DVERSION='\"{}\"'".format(words[2]) not in definitions:
+        return definitions
+    system = words[3].strip("()").split("/")[1]
+    dropped = ["-DOS_QUOTED="]
+    if "FAST_LOCK" not in lines[1]:
+        dropped += ["-DFAST_LOCK", "-DADAPTIVE_WAIT"]
+    return [
+        definition
+        for definition in definitions
+        if not any([definition.startswith(name) for name in dropped])
+    ] + ["-DOS_QUOTED='\"{}\"'".format(system)]
+
 def _kamailio_repository_impl(repository_ctx):
     # Links to each file, in folders of our own: `make cfg` writes files, and
     # the tree may be a person's.
@@ -102,7 +127,7 @@ def _kamailio_repository_impl(repository_ctx):
         "modules=modules/" + _SAMPLE_MODULE,
     ])
     repository_ctx.file("copts.bzl", "KAMAILIO_COPTS = {}\n".format(
-        repr(_definitions(make_output)),
+        repr(_as_installed(repository_ctx, _definitions(make_output))),
     ))
     repository_ctx.file("BUILD.bazel", _BUILD)
 

@@ -34,6 +34,7 @@ from tools.harness.kamailio import Kamailio, KamailioConfiguration
 from tools.harness.ledger import Ledger
 from tools.harness.mqtt_packets import PacketType
 from tools.harness.process import suspend
+from tools.harness.versions import kamailio_version
 from tools.harness.waiting import wait_for
 
 COMMANDS = (
@@ -58,8 +59,11 @@ msg_recv_max_size={size}
 """
 
 
-LARGE_REQUESTS = _requests_of(128 << 10)
-HUGE_REQUESTS = _requests_of(4 << 20)
+# Bytes. Kamailio 6.1 has no room for more.
+IS_LIMITED = kamailio_version() >= (6, 1)
+LARGE_REQUESTS = _requests_of(65535 if IS_LIMITED else 128 << 10)
+HUGE_REQUESTS = _requests_of(65535 if IS_LIMITED else 4 << 20)
+LARGE_PAYLOAD = 60000 if IS_LIMITED else 1 << 20
 
 # Seconds that a command waits for the dispatcher, and what a slow machine may
 # add.
@@ -243,7 +247,7 @@ def test_large_payload(environment: Environment) -> None:
         memory=(64, 32),
         global_parameters=HUGE_REQUESTS,
     )
-    payload = "0123456789abcdef" * (1 << 16)
+    payload = "0123456789abcdef" * (LARGE_PAYLOAD // 16)
     http_rpc(kamailio).call("mqtt.publish", "out/large", payload, 1)
     assert observer.wait_message("out/large").payload == payload.encode()
 
@@ -401,7 +405,7 @@ WRONG: list[tuple[str, tuple[Any, ...], str]] = [
     ("mqtt.publish", ("", "x"), "topic: "),
     ("mqtt.publish", ("out/+", "x"), "topic: wildcard '+'"),
     ("mqtt.publish", (NOT_UTF8, "x"), "topic: "),
-    ("mqtt.publish", ("x" * 65536, "x"), "topic: "),
+    *([] if IS_LIMITED else [("mqtt.publish", ("x" * 65536, "x"), "topic: ")]),
     ("mqtt.publish", (1, "x"), "topic: must be a string"),
     ("mqtt.publish", ("out/a", 1.5), "payload: must be a string"),
     ("mqtt.publish", ("out/a", None), "payload: must be a string"),

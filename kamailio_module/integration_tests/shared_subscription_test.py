@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from tools.harness.broker import Broker
@@ -88,7 +89,9 @@ def test_the_others_take_the_share_of_a_killed_node(
     killed, *others = nodes
     killed.process.close()
     wait_for(
-        lambda: "closed its connection" in broker.log(),
+        lambda: re.search(
+            "closed its connection|connection closed by client", broker.log()
+        ),
         "the broker to notice",
         details=broker.log,
     )

@@ -12,7 +12,7 @@ from tools.harness.broker import Broker
 
 _LINE = r"""
   \ mosquitto\ version\ \S+\ (?P<start>starting)$
-| New\ client\ connected\ \S+\ \S+\ as\ {client_id}\ \(p2,\ c(?P<clean>\d)
+| New\ client\ connected\ \S+\ \S+\ as\ {client_id}\ \(p[24],\ c(?P<clean>\d)
 | Received\ PUBLISH\ from\ {client_id}
   \ \(d\d,\ q(?P<qos>\d),\ r\d,\ m(?P<id>\d+),\ '{topic}/(?P<number>\d+)'
 | Received\ PUBREL\ from\ {client_id}\ \(Mid:\ (?P<released>\d+)\)
