@@ -34,6 +34,8 @@ class SkipsAreFailures:
 
 
 def main() -> int:
+    # Bazel 7 sets it for its own start; it is not for what the tests start.
+    os.environ.pop("PYTHONSAFEPATH", None)
     options = ["-p", "no:cacheprovider", "--strict-markers", "-ra", "-v"]
     report = os.environ.get("XML_OUTPUT_FILE")
     if report:
