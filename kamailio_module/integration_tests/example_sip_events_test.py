@@ -11,6 +11,7 @@ import pytest
 
 from kamailio_module.integration_tests.examples import ExampleScene
 from tools.harness.environment import Environment
+from tools.harness.versions import kamailio_version
 from tools.harness.waiting import wait_for
 
 STATE = "sip/registrations/example.org/"
@@ -242,6 +243,10 @@ def test_nul_bytes(environment: Environment, name: str) -> None:
     bob.register({"User-Agent": "one\0two"})
     (contact,) = scene.wait_json(f"{STATE}bob")["contacts"]
     assert contact["user_agent"] in ("one", "one\0two")
-    # Kamailio's parser does not take it there.
+    # Kamailio's parser does not take it there. Since 6.1 it does not answer.
     fields = {"From": f'"one\0two" <{bob.uri}>;tag=1'}
-    assert bob.request("INVITE", bob.uri, fields).status == 400
+    call_id = bob.send("INVITE", bob.uri, fields)
+    if kamailio_version() >= (6, 1):
+        scene.kamailio.wait_for_log("required headers not found in request")
+    else:
+        assert bob.wait_response(call_id).status == 400
