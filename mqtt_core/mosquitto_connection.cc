@@ -91,7 +91,8 @@ int TryToConnect(const Addresses& addresses) {
     const FileDescriptor descriptor(socket(address->ai_family,
                                            address->ai_socktype | SOCK_CLOEXEC,
                                            address->ai_protocol));
-    if (connect(descriptor.get(), address->ai_addr, address->ai_addrlen) == 0) {
+    if (descriptor.get() >= 0 &&
+        connect(descriptor.get(), address->ai_addr, address->ai_addrlen) == 0) {
       return 0;
     }
     error = errno;
