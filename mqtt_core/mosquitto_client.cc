@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <random>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -243,7 +244,13 @@ void MosquittoClient::OnLingering() {
   const ssize_t size =
       recv(lingering_descriptor_, discarded, sizeof(discarded), MSG_DONTWAIT);
   if (size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR))) return;
-  End({DisconnectKind::kRequested, "disconnect requested"});
+  // With a reset it may not have read what came before DISCONNECT. With TLS it
+  // may be the end of TLS behind DISCONNECT that it has not read.
+  if (size == 0 || settings_.tls.enabled()) {
+    End({DisconnectKind::kRequested, "disconnect requested"});
+  } else {
+    End({DisconnectKind::kLost, std::generic_category().message(errno)});
+  }
   Settle();
 }
 

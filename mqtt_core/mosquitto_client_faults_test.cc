@@ -2,12 +2,18 @@
 
 // With networks and brokers that do not behave.
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -60,6 +66,23 @@ std::string ExactlyOncePublish(const std::string& packet_id,
 }
 std::string Pubrel(const std::string& packet_id) {
   return absl::StrCat("\x62\x02", packet_id);
+}
+
+// The descriptors of this process that are connected to a port of 127.0.0.1.
+std::vector<int> ConnectionsTo(int port) {
+  std::vector<int> descriptors;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int descriptor = std::stoi(entry.path().filename());
+    sockaddr_in peer = {};
+    socklen_t size = sizeof(peer);
+    if (getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) ==
+            0 &&
+        peer.sin_family == AF_INET && ntohs(peer.sin_port) == port) {
+      descriptors.push_back(descriptor);
+    }
+  }
+  return descriptors;
 }
 
 class MosquittoClientFaultsTest : public ClientTest {
@@ -486,6 +509,23 @@ TEST_F(MosquittoClientFaultsTest, DisconnectWhileTheBrokerSends) {
   EXPECT_THAT(peer->listener.disconnects, IsEmpty());
   server_.Close();
   EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kRequested);
+}
+
+// It has not read all of it.
+TEST_F(MosquittoClientFaultsTest, ResetAfterDisconnectIsALostConnection) {
+  auto peer = MakeConnectedClient();
+  server_.StopReading();
+  ASSERT_TRUE(peer->client.Publish({"t", "x"}).ok());
+  peer->client.Disconnect();
+  server_.Reset();
+  EXPECT_EQ(peer->WaitForEnd().kind, DisconnectKind::kLost);
+}
+
+TEST_F(MosquittoClientFaultsTest, ProgramsDoNotInheritTheConnection) {
+  auto peer = MakeConnectedClient();
+  const std::vector<int> descriptors = ConnectionsTo(server_.port());
+  ASSERT_THAT(descriptors, SizeIs(1));
+  EXPECT_EQ(fcntl(descriptors[0], F_GETFD), FD_CLOEXEC);
 }
 
 TEST_F(MosquittoClientFaultsTest, AbortAfterDisconnectDoesNotWait) {

@@ -40,6 +40,9 @@ constexpr size_t kMaxEventsPerRead = 256;
 
 constexpr size_t kMaxErrorLines = 8;
 
+// What the kernel takes beyond what is under way to the broker.
+constexpr int kMaxUnsentBytes = 64 << 10;
+
 // Remaining length at most (MQTT 3.1.1 section 2.2.3), less topic length and
 // packet identifier.
 constexpr size_t kMaxTopicAndPayload = kMaxPayloadSize - 4;
@@ -209,7 +212,10 @@ void MosquittoConnection::Connect() {
       mosquitto_connect(handle_.get(), settings_.host->c_str(), settings_.port,
                         settings_.keepalive_seconds);
   const int error = errno;
-  if (code == MOSQ_ERR_SUCCESS) return;
+  if (code == MOSQ_ERR_SUCCESS) {
+    PrepareSocket();
+    return;
+  }
   // 2.1 asks for the peer of the socket that it has closed, and returns with
   // that error.
   if ((code == MOSQ_ERR_ERRNO || code == MOSQ_ERR_EAI) && error == EBADF) {
@@ -217,6 +223,15 @@ void MosquittoConnection::Connect() {
   } else {
     EndByCode(code, error);
   }
+}
+
+void MosquittoConnection::PrepareSocket() {
+  // A program that an event route starts must not keep the connection open.
+  fcntl(descriptor(), F_SETFD, FD_CLOEXEC);
+  // On a slow link PINGREQ would wait behind all that the kernel takes, and be
+  // answered too late.
+  setsockopt(descriptor(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMaxUnsentBytes,
+             sizeof(kMaxUnsentBytes));
 }
 
 absl::Status MosquittoConnection::PrepareHandle() {
@@ -474,8 +489,35 @@ bool MosquittoConnection::WantsToWrite() const {
   return mosquitto_want_write(handle_.get());
 }
 
+// Else the broker would publish the will. The library only queues one here.
+void MosquittoConnection::SendDisconnect() {
+  constexpr char kPacket[] = {'\xe0', 0};  // MQTT 3.1.1 section 3.14
+  if (ssl() != nullptr) {
+    SSL_write(ssl(), kPacket, sizeof(kPacket));
+  } else {
+    send(descriptor(), kPacket, sizeof(kPacket), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+}
+
+bool MosquittoConnection::HasOutputAdvanced() {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  int unacknowledged = 0;
+  if (getsockopt(descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
+      ioctl(descriptor(), SIOCOUTQ, &unacknowledged) < 0) {
+    return false;
+  }
+  const uint64_t before =
+      std::exchange(bytes_acknowledged_, uint64_t{info.tcpi_bytes_acked});
+  const bool advanced = output_waited_ && bytes_acknowledged_ > before;
+  output_waited_ = WantsToWrite() || (advanced && unacknowledged > 0);
+  return advanced;
+}
+
 bool MosquittoConnection::CheckKeepAlive() {
   if (end_.has_value()) return false;
+  // PINGREQ may wait behind a packet that takes longer than the keep alive.
+  if (HasOutputAdvanced()) return false;
   const bool was_outstanding = ping_outstanding_;
   // The one line that the library may write here says that it sends PINGREQ.
   in_keep_alive_check_ = true;
@@ -675,6 +717,7 @@ void MosquittoConnection::OnConnack(struct mosquitto*, void* user_data,
   // The library would resume by itself, with PUBRELs for messages that this
   // broker has never had, and take its answers for a delivery.
   if (self->resumes_ && !session_present) {
+    self->SendDisconnect();
     shutdown(self->descriptor(), SHUT_RDWR);
   }
 }

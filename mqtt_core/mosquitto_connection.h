@@ -135,7 +135,8 @@ class MosquittoConnection {
   // Whether something waits for the socket to be writable.
   bool WantsToWrite() const;
 
-  // Sends PINGREQ if it is due, ends the connection if PINGRESP is overdue.
+  // Sends PINGREQ if it is due, ends the connection if PINGRESP is overdue and
+  // the broker has not taken any of the output that waited the last time.
   // Returns whether PINGREQ was submitted. Only once connected. A PINGRESP is
   // not noticed with a client identifier of 500 bytes or more.
   bool CheckKeepAlive();
@@ -168,6 +169,7 @@ class MosquittoConnection {
                         const struct mosquitto_message* message);
   static void OnLog(struct mosquitto*, void* self, int level, const char* line);
 
+  void PrepareSocket();
   absl::Status PrepareHandle();
   absl::Status Configure();
   absl::Status ConfigureTls();
@@ -180,6 +182,10 @@ class MosquittoConnection {
   // Returns errno, like read(2); ends the connection on an error. What the
   // library answers waits for Write().
   int ReadPackets();
+  void SendDisconnect();
+  // Whether output waited at the last call, and TCP has since acknowledged
+  // some.
+  bool HasOutputAdvanced();
   // Brings the account up to date; lets nothing more in when it is exceeded.
   void SettleInput();
   absl::StatusOr<PacketId> Submitted(int code, int packet_id);
@@ -208,6 +214,8 @@ class MosquittoConnection {
   bool ping_outstanding_ = false;
   bool has_log_callback_ = false;
   bool in_keep_alive_check_ = false;
+  bool output_waited_ = false;
+  uint64_t bytes_acknowledged_ = 0;
   bool is_reading_ = false;
   InputAccount input_;
   bool input_exceeded_ = false;
