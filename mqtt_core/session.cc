@@ -160,7 +160,7 @@ void Session::Subscribe(const std::string& filter, Qos qos,
                         SubscriptionOrigin origin) {
   unwanted_.erase(filter);
   if (!subscriptions_.Add(filter, qos, origin)) return;
-  UpdateSubscriptionGauge();
+  UpdateSubscriptionGauges();
   observer_->OnSubscriptionChanged(*subscriptions_.Find(filter), false);
   SendPendingSubscriptions();
 }
@@ -174,7 +174,7 @@ bool Session::Unsubscribe(const std::string& filter) {
   }
   observer_->OnSubscriptionChanged(*subscription, true);
   subscriptions_.Remove(filter);
-  UpdateSubscriptionGauge();
+  UpdateSubscriptionGauges();
   if (has_session_) unwanted_.insert(filter);
   SendPendingUnsubscriptions();
   return true;
@@ -253,6 +253,7 @@ void Session::SendPendingSubscriptions() {
 
 void Session::ReportRefused(const Subscription& subscription) {
   statistics_->subscriptions_refused.Add();
+  UpdateSubscriptionGauges();
   observer_->OnSubscriptionChanged(subscription, false);
   refused_log_.Write(absl::StrCat("cannot subscribe to ",
                                   Quote(subscription.filter), ": ",
@@ -298,7 +299,7 @@ bool Session::LeaveSubscriptions() {
     unwanted_.insert(subscription.filter);
   }
   subscriptions_.Clear();
-  UpdateSubscriptionGauge();
+  UpdateSubscriptionGauges();
   SendPendingUnsubscriptions();
   return unwanted_.empty() && unsubscribing_.empty();
 }
@@ -382,6 +383,7 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   loss_log_.Add(Loss::kPossiblyLost, outbox_.OnConnectionClosed(cleanly));
   if (was_connected && !options_.resubscribe) ForgetSubscriptions();
   subscriptions_.OnConnectionLost();
+  UpdateSubscriptionGauges();
   for (auto& [packet_id, filter] : unsubscribing_) {
     if (subscriptions_.Find(filter) == nullptr) unwanted_.insert(filter);
   }
@@ -414,11 +416,12 @@ void Session::ForgetSubscriptions() {
     observer_->OnSubscriptionChanged(subscription, true);
   }
   subscriptions_.Clear();
-  UpdateSubscriptionGauge();
 }
 
-void Session::UpdateSubscriptionGauge() {
+void Session::UpdateSubscriptionGauges() {
   statistics_->subscriptions.Set(static_cast<int64_t>(subscriptions_.Size()));
+  statistics_->subscriptions_refused_now.Set(
+      static_cast<int64_t>(subscriptions_.Refused()));
 }
 
 void Session::NoteUnconfirmed() {

@@ -142,7 +142,7 @@ class Session final : private MqttClient::Listener {
   void SendPendingSubscriptions();
   void ReportRefused(const Subscription& subscription);
   void ForgetSubscriptions();
-  void UpdateSubscriptionGauge();
+  void UpdateSubscriptionGauges();
   void SubmitWaiting();
   void NoteUnconfirmed();
   // Returns how long to wait before the next attempt.

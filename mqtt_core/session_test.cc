@@ -110,8 +110,11 @@ class SessionTest : public ::testing::Test {
     EXPECT_EQ(session().next_attempt().has_value(),
               session().state() == State::kWaiting);
     EXPECT_EQ(session().status().next_attempt, session().next_attempt());
+    const SubscriptionTable& subscriptions = session().subscriptions();
     EXPECT_EQ(statistics_.subscriptions.Get(),
-              static_cast<int64_t>(session().subscriptions().Size()));
+              static_cast<int64_t>(subscriptions.Size()));
+    EXPECT_EQ(statistics_.subscriptions_refused_now.Get(),
+              static_cast<int64_t>(subscriptions.Refused()));
   }
 
   // With the options as they are at the first call.
@@ -824,12 +827,35 @@ TEST_F(SessionTest, ARefusedSubscriptionIsLoggedAndCounted) {
   EXPECT_THAT(Subscribed(), ElementsAre("for\nbidden/#"));
 }
 
+TEST_F(SessionTest, WhatIsRefusedNowIsToldForThePresentConnection) {
+  const auto answer = [this](int index, int granted) {
+    client_.AnswerSubscribe(client_.subscriptions()[index].packet_id, granted);
+    return statistics_.subscriptions_refused_now.Get();
+  };
+  Connect();
+  for (const char* filter : {"a", "b", "c"}) Subscribe(filter);
+  EXPECT_EQ(answer(0, kSubackFailure), 1);
+  EXPECT_EQ(answer(1, 0), 1);
+  EXPECT_EQ(answer(2, kSubackFailure), 2);
+  session().Unsubscribe("c");
+  EXPECT_EQ(statistics_.subscriptions_refused_now.Get(), 1);
+  Subscribe("a");
+  EXPECT_EQ(statistics_.subscriptions_refused_now.Get(), 0);
+  EXPECT_EQ(answer(3, kSubackFailure), 1);
+  Lose();
+  EXPECT_EQ(statistics_.subscriptions_refused_now.Get(), 0);
+  Reconnect();
+  EXPECT_EQ(answer(0, kSubackFailure), 1);
+  EXPECT_EQ(statistics_.subscriptions_refused.Get(), 4);
+}
+
 TEST_F(SessionTest, ASubscriptionThatCannotBeSentIsLoggedAndCounted) {
   Connect();
   client_.SetSubmitStatus(absl::InvalidArgumentError("too long"));
   Subscribe("f");
   EXPECT_EQ(StateOf("f"), SubscriptionState::kRefused);
   EXPECT_EQ(statistics_.subscriptions_refused.Get(), 1);
+  EXPECT_EQ(statistics_.subscriptions_refused_now.Get(), 1);
   EXPECT_THAT(Warnings(),
               ElementsAre(AllOf(HasSubstr("\"f\""), HasSubstr("too long"))));
 }

@@ -73,6 +73,8 @@ constexpr Field kFields[] = {
      "topic filters that are subscribed to, or are to be"},
     {"subscriptions_refused", &Statistics::subscriptions_refused,
      "subscriptions that the broker refused"},
+    {"subscriptions_refused_now", &Statistics::subscriptions_refused_now,
+     "subscriptions that are refused on the present connection"},
 };
 
 }  // namespace

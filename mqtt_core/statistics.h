@@ -92,6 +92,7 @@ struct Statistics {
   Counter disconnects;    // established connections that were lost
   Counter subscriptions;  // gauge: of those that are wanted
   Counter subscriptions_refused;
+  Counter subscriptions_refused_now;  // gauge: on the present connection
 };
 
 // A counter by the name that Kamailio's statistics group `mqtt` gives it.

@@ -42,7 +42,7 @@ bool SubscriptionTable::Add(absl::string_view filter, Qos qos,
 bool SubscriptionTable::Remove(absl::string_view filter) {
   Subscription* subscription = FindMutable(filter);
   if (subscription == nullptr) return false;
-  EndWait(subscription);
+  LeaveState(subscription);
   trie_.Erase(filter, subscription);
   by_filter_.erase(filter);
   subscriptions_.erase(subscription->id);
@@ -52,6 +52,7 @@ bool SubscriptionTable::Remove(absl::string_view filter) {
 void SubscriptionTable::Clear() {
   in_flight_.clear();
   unsent_.clear();
+  refused_.clear();
   trie_ = FilterTrie<Subscription*>();
   by_filter_.clear();
   subscriptions_.clear();
@@ -76,7 +77,7 @@ void SubscriptionTable::MarkSent(absl::string_view filter, uint16_t packet_id) {
   }
   const auto former = in_flight_.find(packet_id);
   if (former != in_flight_.end()) Reset(former->second);
-  EndWait(subscription);
+  LeaveState(subscription);
   subscription->packet_id = packet_id;
   in_flight_.emplace(packet_id, subscription);
 }
@@ -97,7 +98,7 @@ const Subscription* SubscriptionTable::OnSuback(uint16_t packet_id,
   if (found == in_flight_.end()) return nullptr;
   Subscription* subscription = found->second;
   if (IsValidQos(return_code)) {
-    EndWait(subscription);
+    LeaveState(subscription);
     subscription->state = SubscriptionState::kActive;
     subscription->granted_qos = static_cast<Qos>(return_code);
   } else {
@@ -166,7 +167,7 @@ Subscription* SubscriptionTable::FindMutable(absl::string_view filter) const {
 }
 
 void SubscriptionTable::Reset(Subscription* subscription) {
-  EndWait(subscription);
+  LeaveState(subscription);
   subscription->state = SubscriptionState::kPending;
   subscription->granted_qos.reset();
   subscription->refusal_code.reset();
@@ -174,8 +175,9 @@ void SubscriptionTable::Reset(Subscription* subscription) {
   unsent_.insert(unsent_.end(), subscription->id);
 }
 
-void SubscriptionTable::EndWait(Subscription* subscription) {
+void SubscriptionTable::LeaveState(Subscription* subscription) {
   unsent_.erase(subscription->id);
+  refused_.erase(subscription->id);
   if (subscription->packet_id == 0) return;
   in_flight_.erase(subscription->packet_id);
   subscription->packet_id = 0;
@@ -184,10 +186,11 @@ void SubscriptionTable::EndWait(Subscription* subscription) {
 void SubscriptionTable::Refuse(Subscription* subscription,
                                std::optional<int> code,
                                absl::string_view reason) {
-  EndWait(subscription);
+  LeaveState(subscription);
   subscription->state = SubscriptionState::kRefused;
   subscription->refusal_code = code;
   subscription->refusal_reason = std::string(reason);
+  refused_.insert(subscription->id);
 }
 
 std::vector<const Subscription*> SubscriptionTable::Matching(

@@ -133,6 +133,9 @@ class SubscriptionTable {
 
   size_t Size() const { return subscriptions_.size(); }
 
+  // How many are refused.
+  size_t Refused() const { return refused_.size(); }
+
   // How many SUBSCRIBEs wait for their answer.
   size_t InFlight() const { return in_flight_.size(); }
 
@@ -140,8 +143,9 @@ class SubscriptionTable {
   Subscription* FindMutable(absl::string_view filter) const;
   // Makes `subscription` wait to be sent, whatever it was before.
   void Reset(Subscription* subscription);
-  // Takes `subscription` out of those that wait, to be sent or for an answer.
-  void EndWait(Subscription* subscription);
+  // Takes `subscription` out of those that wait, to be sent or for an answer,
+  // and of those that are refused.
+  void LeaveState(Subscription* subscription);
   void Refuse(Subscription* subscription, std::optional<int> code,
               absl::string_view reason);
   std::vector<const Subscription*> Matching(absl::string_view topic) const;
@@ -151,9 +155,10 @@ class SubscriptionTable {
   uint64_t last_id_ = 0;
   absl::flat_hash_map<absl::string_view, Subscription*> by_filter_;
   FilterTrie<Subscription*> trie_;
-  // A pending subscription is in exactly one of these.
+  // A subscription that is not active is in exactly one of these.
   std::set<uint64_t> unsent_;                               // By id.
   absl::flat_hash_map<uint16_t, Subscription*> in_flight_;  // By packet id.
+  std::set<uint64_t> refused_;                              // By id.
 };
 
 }  // namespace kamailio_mqtt

@@ -113,6 +113,7 @@ TEST(SubscriptionTableTest, SubackRefuses) {
     EXPECT_EQ(s->packet_id, 0);
     EXPECT_THAT(Unsent(table), IsEmpty());
     EXPECT_EQ(table.InFlight(), 0u);
+    EXPECT_EQ(table.Refused(), 1u);
   }
 }
 
@@ -220,6 +221,7 @@ TEST(SubscriptionTableTest, ARefusedOneMayBeAskedForAgain) {
   EXPECT_EQ(table.Find("a")->refusal_code, std::nullopt);
   EXPECT_EQ(table.Find("a")->refusal_reason, "");
   EXPECT_THAT(Unsent(table), ElementsAre("a"));
+  EXPECT_EQ(table.Refused(), 0u);
 }
 
 TEST(SubscriptionTableTest, TheNewestOriginCounts) {
@@ -550,6 +552,12 @@ class NaiveTable {
                          [](const Entry& entry) { return entry.sent; });
   }
 
+  size_t Refused() const {
+    return std::count_if(
+        entries_.begin(), entries_.end(),
+        [](const Entry& entry) { return entry.state == kRefused; });
+  }
+
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
@@ -590,6 +598,7 @@ void ExpectSame(const Subscription& actual, const Subscription& expected) {
 void ExpectSame(const SubscriptionTable& actual, const NaiveTable& expected) {
   ASSERT_EQ(actual.Size(), expected.entries().size());
   EXPECT_EQ(actual.InFlight(), expected.InFlight());
+  EXPECT_EQ(actual.Refused(), expected.Refused());
   EXPECT_EQ(Unsent(actual), expected.Unsent());
   const SubscriptionPage page = actual.List(0, actual.Size() + 1);
   EXPECT_FALSE(page.more);

@@ -185,6 +185,11 @@ class Node:
         for program in self._READY:
             self.start(program)
 
+    def start_broker(self, **settings: Any) -> None:
+        """Another than that of the page; `settings` are those of Broker."""
+        port = int(self.here(PAGE_BROKER_PORT))
+        self._environment.broker(port=port, **settings)
+
     def is_program(self, command: str) -> bool:
         return command.partition(" ")[0] in self._READY
 
@@ -308,6 +313,25 @@ def test_only_counters_have_a_rate(expression: str) -> None:
 def test_alerts_in_their_unit_tests() -> None:
     promtool(
         "test", "rules", WORKSPACE / TESTDATA / "prometheus_rules_test.yml"
+    )
+
+
+def test_a_subscription_refused_before_the_first_scrape_is_an_alert(
+    node: Node,
+) -> None:
+    node.start_broker(subscribe_only="sip/other/#")
+    node.start("kamailio")
+    refused = f"{PREFIX}subscriptions_refused_now 1 "
+    wait_for(
+        lambda: refused in node.metrics(), "the refusal", details=node.metrics
+    )
+    node.start("prometheus")
+    wait_for(
+        lambda: node.query(
+            'ALERTS{alertname="KamailioMqttSubscriptionRefused",'
+            ' alertstate="firing"}'
+        ),
+        "the alert",
     )
 
 

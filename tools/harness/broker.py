@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.harness.ports import free_port
 from tools.harness.process import Process, program_environment
+
+_DYNAMIC_SECURITY = Path(
+    "/usr/lib",
+    sysconfig.get_config_var("MULTIARCH"),
+    "mosquitto_dynamic_security.so",
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,10 @@ class Broker:
 
     `users` maps names to passwords; with it, anonymous clients are refused.
     `acl` is the text of an access control file; what it forbids, mosquitto
-    drops without a word, and it grants every SUBSCRIBE. With `persistent`,
-    sessions outlive a stop, though not a kill. `gives_way` as in Process.
+    drops without a word, and it grants every SUBSCRIBE. With
+    `subscribe_only`, a filter, it refuses those to anything that the filter
+    does not match. With `persistent`, sessions outlive a stop, though not a
+    kill. `gives_way` as in Process.
     `options` are more lines for mosquitto.conf, of the listener or global.
     """
 
@@ -56,6 +66,7 @@ class Broker:
         tls: BrokerTls | None = None,
         users: Mapping[str, str] | None = None,
         acl: str | None = None,
+        subscribe_only: str | None = None,
         persistent: bool = False,
         gives_way: bool = False,
         options: Sequence[str] = (),
@@ -88,6 +99,10 @@ class Broker:
             path.write_text(acl)
             path.chmod(0o600)
             lines.append(f"acl_file {path}")
+        if subscribe_only is not None:
+            rules = _write_subscription_rules(directory, subscribe_only)
+            lines.append(f"plugin {_DYNAMIC_SECURITY}")
+            lines.append(f"plugin_opt_config_file {rules}")
         lines += options
         self._configuration.write_text("\n".join(lines) + "\n")
 
@@ -154,4 +169,23 @@ def _write_passwords(directory: Path, users: Mapping[str, str]) -> Path:
         capture_output=True,
         env=program_environment(),
     )
+    return path
+
+
+def _write_subscription_rules(directory: Path, allowed: str) -> Path:
+    """For mosquitto's plugin, which refuses what is not allowed."""
+    allow = {"acltype": "subscribePattern", "topic": allowed, "allow": True}
+    rules = {
+        "defaultACLAccess": {
+            "publishClientSend": True,
+            "publishClientReceive": True,
+            "subscribe": False,
+            "unsubscribe": True,
+        },
+        "roles": [{"rolename": "role", "acls": [allow]}],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "role"}]}],
+        "anonymousGroup": "all",
+    }
+    path = directory / "subscription_rules.json"
+    path.write_text(json.dumps(rules))
     return path
