@@ -119,6 +119,10 @@ def fetch(url: str) -> str:
         return answer.read().decode()
 
 
+def program_of(command: str) -> str:
+    return Path(command.split()[0]).name
+
+
 class Node:
     """A folder like that of the project, in which the commands of the page
     are run; the ports are this test's own, and Prometheus asks often."""
@@ -168,7 +172,7 @@ class Node:
         (command,) = [
             block.text
             for block in PAGE.blocks
-            if block.text.startswith(f"{program} ")
+            if program_of(block.text) == program
         ]
         process = self._environment.own(
             Process(
@@ -191,7 +195,7 @@ class Node:
         self._environment.broker(port=port, **settings)
 
     def is_program(self, command: str) -> bool:
-        return command.partition(" ")[0] in self._READY
+        return program_of(command) in self._READY
 
     def stop_broker(self) -> None:
         self._programs["mosquitto"].stop()
@@ -509,7 +513,7 @@ def test_commands(node: Node) -> None:
             if "ALERTS" in command:
                 node.stop_broker()
             if node.is_program(command):
-                node.start(command.partition(" ")[0])
+                node.start(program_of(command))
             # What follows is run until it prints what the page says; what
             # installs has been done.
             elif "mosquitto_pub" in command:
