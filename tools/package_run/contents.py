@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.package_run.markdown import packaged_page
+
 PACKAGE = "kamailio-mqtt-grpc-module"
 
 _DOCUMENTATION = f"usr/share/doc/{PACKAGE}"
@@ -18,6 +20,7 @@ _FOLDERS = {
     "docs": f"{_DOCUMENTATION}/docs",
     "testdata/demo": f"{_DOCUMENTATION}/examples/demo",
     "testdata/examples": f"{_DOCUMENTATION}/examples",
+    "testdata/monitoring": f"{_DOCUMENTATION}/examples/monitoring",
     "testdata/scenarios": f"{_DOCUMENTATION}/examples/scenarios",
 }
 _FILES = {
@@ -29,8 +32,14 @@ _FILES = {
     ),
 }
 
-# Where the examples look for a module that a person has built.
-_BUILT_MODULE = "/usr/local/lib/kamailio/modules/mqtt.so"
+# What the package holds in another form.
+_INSTEAD = {
+    "CHANGELOG.md": f"{_DOCUMENTATION}/changelog.gz",
+    "LICENSE": f"{_DOCUMENTATION}/copyright",
+}
+
+# Where examples and pages look for a module that a person has built.
+_BUILT_MODULES = "/usr/local/lib/kamailio/modules"
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,40 @@ def _sources(workspace: Path) -> Iterator[tuple[Path, str]]:
                 yield path, f"{target}/{inside}"
 
 
+def _place(source: str) -> str | None:
+    """Where the package has a file or folder of the sources."""
+    for folder, target in _FOLDERS.items():
+        if source == folder or source.startswith(f"{folder}/"):
+            return target + source.removeprefix(folder)
+    return (_FILES | _INSTEAD).get(source)
+
+
 def texts(workspace: Path, layout: Layout) -> Iterator[tuple[str, bytes]]:
     """All files but the module and the change logs: path without its leading
     slash, and content."""
     for path, target in _sources(workspace):
-        content = path.read_bytes()
-        if path.suffix == ".cfg":
-            content = content.replace(
-                _BUILT_MODULE.encode(), f"/{layout.module}".encode()
-            )
-        yield target, content
+        yield target, _content(workspace, path, target, layout)
     yield f"{_DOCUMENTATION}/README.Debian", _readme(workspace, layout)
+
+
+def _content(
+    workspace: Path, path: Path, target: str, layout: Layout
+) -> bytes:
+    modules = f"/{layout.module_folder}"
+    if path.suffix == ".cfg":
+        text = path.read_text().replace(_BUILT_MODULES, modules)
+    elif path.suffix == ".md":
+        text = packaged_page(
+            path.read_text(),
+            source=path.relative_to(workspace).as_posix(),
+            target=target,
+            place=_place,
+            built=_BUILT_MODULES,
+            packaged=modules,
+        )
+    else:
+        return path.read_bytes()
+    return text.encode()
 
 
 def change_log(name: str) -> str:

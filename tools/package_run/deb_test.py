@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -150,6 +151,7 @@ def test_whole_folders_come_along(package: _Package) -> None:
         ("docs", "docs"),
         ("testdata/demo", "examples/demo"),
         ("testdata/examples", "examples"),
+        ("testdata/monitoring", "examples/monitoring"),
         ("testdata/scenarios", "examples/scenarios"),
     ):
         folder = _WORKSPACE / source
@@ -175,6 +177,59 @@ def test_the_examples_load_the_module_of_the_package(
     }
     module = machine_layout().module
     assert paths == {f'#!trydef MQTT_MODULE "/{module}"'}
+
+
+def _pages(package: _Package) -> dict[str, str]:
+    pages = {
+        name: content.decode()
+        for name, (_, content) in package.files.items()
+        if name.endswith(".md")
+    }
+    assert len(pages) > 10
+    return pages
+
+
+def test_links_of_the_pages_lead_to_files_of_the_package(
+    package: _Package,
+) -> None:
+    dead = set()
+    for page, text in _pages(package).items():
+        links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", text)
+        for link in links:
+            target = posixpath.join(posixpath.dirname(page), link)
+            if "://" not in link and (
+                f"./{posixpath.normpath(target)}" not in package.files
+            ):
+                dead.add((page, link))
+    assert not dead
+
+
+def test_paths_in_the_pages_are_those_of_the_package(
+    package: _Package,
+) -> None:
+    folder = re.escape(f"/{_DOCUMENTATION}/")
+    named = set()
+    for page, text in _pages(package).items():
+        named |= set(re.findall(rf"{folder}[\w./-]*\w", text))
+        assert not re.findall(r"\btestdata/\w.*", text), page
+        # What is left is for a module that somebody builds.
+        for line in re.findall(r".*/usr/local/lib/kamailio.*", text):
+            assert line.startswith("sudo install -D "), page
+    assert f"/{_DOCUMENTATION}/docs/monitoring/prometheus.yml" in named
+    assert named <= {name.removeprefix(".") for name in package.files}
+
+
+def test_the_rules_of_prometheus_pass_their_test_where_they_lie(
+    package: _Package, tmp_path: Path
+) -> None:
+    subprocess.run(
+        ["dpkg-deb", "--extract", package.path, tmp_path], check=True
+    )
+    test = "examples/monitoring/prometheus_rules_test.yml"
+    subprocess.run(
+        ["promtool", "test", "rules", tmp_path / _DOCUMENTATION / test],
+        check=True,
+    )
 
 
 def test_the_readme_of_debian_names_the_places(package: _Package) -> None:
