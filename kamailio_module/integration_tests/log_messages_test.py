@@ -15,6 +15,7 @@ from kamailio_module.integration_tests.page import (
     WORKSPACE,
     Page,
     check_links,
+    check_tables,
     rows,
 )
 from kamailio_module.integration_tests.scene import (
@@ -327,6 +328,10 @@ def test_rate_limits() -> None:
     assert limits["control calls that change something"] == [control]
     assert limits["RPC commands that change something"] == [rpc]
     assert limits["control connections that are refused"] == [interval]
+
+
+def test_tables() -> None:
+    check_tables(PAGE)
 
 
 def test_links() -> None:

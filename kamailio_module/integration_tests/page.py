@@ -89,6 +89,15 @@ def check_links(page: Page, others: Iterable[Page] = ()) -> None:
         assert anchor in anchors[name or page.name], f"{name}#{anchor}"
 
 
+def check_tables(page: Page) -> None:
+    """All rows stand below a heading: else they are no table, but text."""
+    tables = re.findall(r"(?:^\|.*\n)+", page.text, re.MULTILINE)
+    assert tables
+    for table in tables:
+        _, *below = table.splitlines()
+        assert below and re.fullmatch(r"\|(?: --- \|)+", below[0]), table
+
+
 def rows(text: str) -> list[list[str]]:
     """The cells of all tables in a text, heads included."""
     return [
