@@ -431,7 +431,7 @@ void MosquittoConnection::Read() {
     return;
   }
   UpdateLogCallback();
-  Write();  // the answers
+  if (ReadsAhead()) Write();  // the answers
 }
 
 int MosquittoConnection::ReadPackets() {
@@ -439,7 +439,7 @@ int MosquittoConnection::ReadPackets() {
   is_reading_ = true;
   // So that it only queues its answers: where writing one failed, it would
   // stop in the midst of what it has read ahead.
-  mosquitto_threaded_set(handle_.get(), true);
+  mosquitto_threaded_set(handle_.get(), ReadsAhead());
   const int code = mosquitto_loop_read(handle_.get(), 1);
   const int error = errno;
   mosquitto_threaded_set(handle_.get(), false);

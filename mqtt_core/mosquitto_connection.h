@@ -179,8 +179,8 @@ class MosquittoConnection {
   void ReuseTlsContext();
   void KeepTlsContext();
   void ContinueTlsHandshake();
-  // Returns errno, like read(2); ends the connection on an error. What the
-  // library answers waits for Write().
+  // Returns errno, like read(2); ends the connection on an error. Where the
+  // library reads ahead, what it answers waits for Write().
   int ReadPackets();
   void SendDisconnect();
   // Whether output waited at the last call, and TCP has since acknowledged

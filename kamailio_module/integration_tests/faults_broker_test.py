@@ -288,7 +288,10 @@ def test_a_publish_for_which_the_broker_closes_the_connection(
     sent = [
         publish.topic
         for publish in broker.publishes()
+        # Libmosquitto 2.1 may leave unread what a broker answers right before
+        # it closes the connection, and then sends the message once more.
         if publish.topic != "forbidden/1"
+        and not (publish.dup and libmosquitto_version() >= (2, 1))
     ]
     assert set(sent) == {"out/0", "out/1", "out/2"}
     if resubscribe:
