@@ -3,8 +3,10 @@
 #include "mqtt_core/mosquitto_client.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -202,6 +204,14 @@ void MosquittoClient::FinishSubmitting() {
 
 bool MosquittoClient::WantsMore() const {
   return state_ == State::kConnected && HasRoom();
+}
+
+// The kernel holds megabytes, which take a slow link minutes.
+bool MosquittoClient::IsOutputWaiting() const {
+  int unacknowledged = 0;
+  return !WantsMore() ||
+         ioctl(connection_->descriptor(), SIOCOUTQ, &unacknowledged) != 0 ||
+         unacknowledged > 0;
 }
 
 void MosquittoClient::OnResolved(

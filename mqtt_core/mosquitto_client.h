@@ -74,6 +74,7 @@ class MosquittoClient final : public MqttClient {
   void EndBatch() override;
   bool IsSessionKept() const override { return is_kept_by_broker_; }
   bool WantsMore() const override;
+  bool IsOutputWaiting() const override;
 
  private:
   enum class State {

@@ -289,10 +289,14 @@ TEST_F(MosquittoClientTest, SaysWhenTheSocketTakesMore) {
   broker_.Freeze();
   const std::string payload(1 << 16, 'x');
   int sent = 0;
+  bool kernel_held_all = false;
   while (peer->client.WantsMore()) {
+    kernel_held_all |= peer->client.IsOutputWaiting();
     ASSERT_TRUE(peer->client.Publish({"a", payload}).ok());
     ++sent;
   }
+  EXPECT_TRUE(kernel_held_all);
+  EXPECT_TRUE(peer->client.IsOutputWaiting());
   EXPECT_EQ(peer->listener.writable, 0);
   broker_.Thaw();
   peer->listener.RunUntil([&] { return peer->listener.writable > 0; });
@@ -300,6 +304,12 @@ TEST_F(MosquittoClientTest, SaysWhenTheSocketTakesMore) {
   peer->listener.RunUntil([&] {
     return peer->listener.published.size() == static_cast<size_t>(sent);
   });
+  // PUBACK comes after all of it.
+  ASSERT_TRUE(peer->client.Publish({"a", "", Qos::kAtLeastOnce}).ok());
+  peer->listener.RunUntil([&] {
+    return peer->listener.published.size() > static_cast<size_t>(sent);
+  });
+  EXPECT_FALSE(peer->client.IsOutputWaiting());
 }
 
 TEST_F(MosquittoClientTest, KilledBrokerIsALostConnection) {

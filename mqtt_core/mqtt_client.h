@@ -36,6 +36,7 @@ enum class DisconnectKind {
   kIdentifierRejected,  // CONNACK 2
   kLost,                // an established connection broke
   kKeepAliveTimeout,    // no PINGRESP in time
+  kUnacknowledged,      // a publish of QoS 1 or 2 was not, for too long
   kProtocolError,       // the broker sent what MQTT does not allow, or more
                         // than the client can hold
 };
@@ -119,6 +120,10 @@ class MqttClient {
   // False while data waits for the socket: more would only pile up in the
   // library. OnWritable() says when it is true again.
   virtual bool WantsMore() const = 0;
+
+  // While connected: whether TCP has not brought everything to the other end
+  // yet that was submitted.
+  virtual bool IsOutputWaiting() const = 0;
 };
 
 }  // namespace kamailio_mqtt

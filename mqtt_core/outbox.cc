@@ -124,6 +124,15 @@ Outbox::Unconfirmed Outbox::unconfirmed() const {
   return unconfirmed;
 }
 
+absl::optional<Outbox::Unacknowledged> Outbox::OldestUnacknowledged() const {
+  for (const Entry& entry : in_flight_) {
+    if (entry.message.qos != Qos::kAtMostOnce) {
+      return Unacknowledged{entry.id, &entry.message, entry.accepted_at};
+    }
+  }
+  return absl::nullopt;
+}
+
 bool Outbox::Confirm(PacketId packet_id) {
   const auto found = in_flight_by_id_.find(packet_id);
   if (found == in_flight_by_id_.end()) return false;

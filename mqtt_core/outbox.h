@@ -98,6 +98,16 @@ class Outbox {
   };
   Unconfirmed unconfirmed() const;
 
+  // The message of QoS 1 or 2 that was submitted before all others that are in
+  // flight; nullopt if there is none. `message` is valid until the next call of
+  // a method that is not const.
+  struct Unacknowledged {
+    uint64_t id;
+    const Message* message;
+    TimePoint accepted_at;
+  };
+  absl::optional<Unacknowledged> OldestUnacknowledged() const;
+
   // Confirms a message in flight; false when there is none of that identifier.
   bool Confirm(PacketId packet_id);
 

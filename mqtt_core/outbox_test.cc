@@ -386,6 +386,28 @@ TEST_F(OutboxTest, KnowsWhatIsUnconfirmed) {
   EXPECT_GT(outbox().unconfirmed().oldest, oldest);
 }
 
+TEST_F(OutboxTest, KnowsTheOldestThatIsNotAcknowledged) {
+  Push("zero", kQos0);
+  SubmitAll();
+  EXPECT_FALSE(outbox().OldestUnacknowledged().has_value());
+  for (const Qos qos : {kQos2, kQos1}) Push("a", qos);
+  EXPECT_FALSE(outbox().OldestUnacknowledged().has_value());
+  const TimePoint accepted_at = clock_.Now();
+  clock_.Advance(seconds(1));
+  SubmitAll(2);
+  const auto first = outbox().OldestUnacknowledged();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->message->qos, kQos2);
+  EXPECT_EQ(first->accepted_at, accepted_at);
+  outbox().Confirm(2);
+  const auto second = outbox().OldestUnacknowledged();
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->message->qos, kQos1);
+  EXPECT_NE(second->id, first->id);
+  LoseSession();
+  EXPECT_FALSE(outbox().OldestUnacknowledged().has_value());
+}
+
 TEST_F(OutboxTest, DropsWhatIsRefused) {
   Push("a", kQos1);
   Push("b");

@@ -52,6 +52,7 @@ class TakingClient final : public MqttClient {
   }
   bool IsSessionKept() const override { return false; }
   bool WantsMore() const override { return true; }
+  bool IsOutputWaiting() const override { return false; }
 
   // A session that only publishes calls none of these.
   void Connect() override {}

@@ -71,6 +71,7 @@ Session::Session(SessionOptions options, ReconnectPolicy reconnect_policy,
         DropExpired();
         ContinueStop();
       })),
+      acknowledge_timer_(loop_->CreateTimer([this] { OnAcknowledgeTimer(); })),
       disconnect_timer_(loop_->CreateTimer([this] { OnReconnectTimeout(); })),
       stop_timer_(loop_->CreateTimer([this] { OnStopTimer(); })) {
   status_.broker = options_.broker;
@@ -134,6 +135,7 @@ void Session::SubmitWaiting() {
     return;
   }
   DropExpired();
+  bool wants_acknowledgement = false;
   client_->BeginBatch();
   while (client_->WantsMore()) {
     if (refusal_probe_.is_searching() && outbox_.in_flight() > 0) break;
@@ -142,6 +144,7 @@ void Session::SubmitWaiting() {
     const absl::StatusOr<MqttClient::PacketId> packet_id =
         client_->Publish(*message);
     if (packet_id.ok()) {
+      wants_acknowledgement |= message->qos != Qos::kAtMostOnce;
       outbox_.MarkSubmitted(*packet_id);
       if (refusal_probe_.is_searching()) {
         refusal_probe_.OnSubmitted(clock_->Now());
@@ -154,6 +157,35 @@ void Session::SubmitWaiting() {
     }
   }
   client_->EndBatch();
+  if (wants_acknowledgement && !acknowledge_timer_->IsRunning()) {
+    WatchAcknowledgements();
+  }
+}
+
+void Session::WatchAcknowledgements() {
+  unacknowledged_.reset();
+  acknowledge_timer_->Start(options_.acknowledge_timeout);
+}
+
+void Session::OnAcknowledgeTimer() {
+  const absl::optional<Outbox::Unacknowledged> oldest =
+      outbox_.OldestUnacknowledged();
+  if (!oldest.has_value() || disconnecting_ || reconnect_mode_.has_value()) {
+    return;
+  }
+  if (oldest->id != unacknowledged_) {
+    WatchAcknowledgements();
+    if (!client_->IsOutputWaiting()) unacknowledged_ = oldest->id;
+    return;
+  }
+  log_->Warning(absl::StrCat(
+      "the broker has not acknowledged the publish to ",
+      Quote(oldest->message->topic), ", accepted ",
+      Seconds(clock_->Now() - oldest->accepted_at),
+      " ago: closing the connection, to send it again on the next"));
+  client_->Abort({DisconnectKind::kUnacknowledged,
+                  absl::StrCat("the broker has not acknowledged a publish for ",
+                               Seconds(options_.acknowledge_timeout))});
 }
 
 void Session::Subscribe(const std::string& filter, Qos qos,
@@ -358,6 +390,7 @@ void Session::OnConnected() {
   SendPendingUnsubscriptions();
   SendPendingSubscriptions();
   observer_->OnConnected();
+  if (outbox_.in_flight() > 0) WatchAcknowledgements();
   Submit();
 }
 
@@ -379,6 +412,7 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   status_.last_disconnect = clock_->Now();
   statistics_->connected.Set(0);
   quiet_timer_->Stop();
+  acknowledge_timer_->Stop();
   NoteUnconfirmed();
   loss_log_.Add(Loss::kPossiblyLost, outbox_.OnConnectionClosed(cleanly));
   if (was_connected && !options_.resubscribe) ForgetSubscriptions();

@@ -5,6 +5,12 @@
 // stands. Where the broker keeps MQTT's session meanwhile (MqttClient), what
 // was in flight at QoS 1 and 2 is the client's to finish.
 //
+// A broker that does not acknowledge a message, though it answers PINGREQ,
+// would stop everything once the window is full. MQTT lets a client send again
+// only after a reconnect (MQTT 3.1.1 section 4.4), and brokers acknowledge in
+// order (section 4.6). So where the oldest message is not acknowledged for too
+// long, the session ends the connection and goes on with the next.
+//
 //            Start()            CONNACK 0
 //   kIdle ----------> kConnecting -------> kConnected
 //                       ^      |               |
@@ -18,6 +24,8 @@
 #ifndef MQTT_CORE_SESSION_H_
 #define MQTT_CORE_SESSION_H_
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -48,6 +56,9 @@ struct SessionOptions {
   std::string client_id;  // for people
   // Whether subscriptions outlive their connection.
   bool resubscribe = true;
+  // How long the broker may take to acknowledge a publish that has reached it;
+  // it may be twice that until the connection ends.
+  Duration acknowledge_timeout = std::chrono::seconds(30);
   OutboxOptions outbox;
 };
 
@@ -144,6 +155,9 @@ class Session final : private MqttClient::Listener {
   void ForgetSubscriptions();
   void UpdateSubscriptionGauges();
   void SubmitWaiting();
+  // Begins to wait for what is in flight to be acknowledged.
+  void WatchAcknowledgements();
+  void OnAcknowledgeTimer();
   void NoteUnconfirmed();
   // Returns how long to wait before the next attempt.
   Duration JudgeDisconnect(DisconnectKind kind);
@@ -191,6 +205,10 @@ class Session final : private MqttClient::Listener {
   const std::unique_ptr<Timer> reconnect_timer_;
   const std::unique_ptr<Timer> quiet_timer_;  // publish nothing while it runs
   const std::unique_ptr<Timer> expiry_timer_;
+  // Runs while a connection may have something of QoS 1 or 2 in flight; and the
+  // oldest when it last fired, if TCP had brought that to the other end.
+  const std::unique_ptr<Timer> acknowledge_timer_;
+  absl::optional<uint64_t> unacknowledged_;
   std::string last_failure_;  // logged; the same again is not worth a line
 
   // While the connection or attempt ends because of Reconnect().

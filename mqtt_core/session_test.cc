@@ -632,7 +632,7 @@ TEST_F(SessionTtlTest, AnExpiredMessageIsNotSubmitted) {
 TEST_F(SessionTtlTest, WhatIsInFlightDoesNotExpire) {
   Connect();
   Publish("a");
-  loop_.Advance(hours(1));
+  loop_.Advance(seconds(20));
   EXPECT_EQ(Expired(), 0);
   client_.AcknowledgeAll();
   EXPECT_EQ(statistics_.acknowledged.Total(), 1);
@@ -1187,6 +1187,158 @@ TEST_P(SessionRefusalTest, AStopInTheSearchCountsWhatIsLeft) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Broker, SessionRefusalTest, ::testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "KeepsSessions" : "Forgets";
+                         });
+
+// With a broker that keeps acknowledgements back.
+class SessionUnacknowledgedTest : public SessionTest,
+                                  public ::testing::WithParamInterface<bool> {
+ protected:
+  SessionUnacknowledgedTest() { client_.SetKeepsSession(GetParam()); }
+
+  Duration Timeout() const { return options_.acknowledge_timeout; }
+  void Acknowledge(size_t publication) {
+    client_.Acknowledge(client_.publications()[publication].packet_id);
+  }
+};
+
+TEST_P(SessionUnacknowledgedTest, AMessageThatIsKeptBackIsSentAgain) {
+  options_.outbox.window = 4;
+  Connect();
+  loop_.Advance(seconds(7));
+  for (const Qos qos : {kQos0, kQos1, kQos2, kQos1, kQos1}) {
+    Publish(absl::StrCat("qos", static_cast<int>(qos)), qos);
+  }
+  Acknowledge(0);
+  Acknowledge(2);
+  loop_.Advance(2 * Timeout() - nanoseconds(1));
+  EXPECT_EQ(session().state(), State::kConnected);
+  EXPECT_THAT(Warnings(), IsEmpty());
+  loop_.Advance(nanoseconds(1));
+  EXPECT_THAT(
+      Warnings(),
+      ElementsAre(AllOf(HasSubstr("\"qos1\""), HasSubstr("60.0 s ago")),
+                  HasSubstr("lost: the broker has not acknowledged a publish "
+                            "for 30.0 s; next attempt in 3.0 s")));
+  EXPECT_THAT(observer_.events,
+              ElementsAre("connected",
+                          "disconnected: the broker has not acknowledged a "
+                          "publish for 30.0 s"));
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+
+  Reconnect();
+  EXPECT_EQ(session().outbox().in_flight(), 3u);
+  client_.AcknowledgeAll();
+  EXPECT_EQ(statistics_.acknowledged.Total(), 4);
+  loop_.Advance(hours(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+}
+
+TEST_P(SessionUnacknowledgedTest, AsLongAsTheOldestChangesNothingIsKeptBack) {
+  Connect();
+  for (int i = 0; i < 20; ++i) Publish(absl::StrCat(i));
+  for (int i = 0; i < 20; ++i) {
+    loop_.Advance(Timeout() + seconds(1));
+    client_.AcknowledgeNext();
+  }
+  EXPECT_EQ(statistics_.disconnects.Get(), 0);
+  EXPECT_THAT(Warnings(), IsEmpty());
+}
+
+// As a large message on a slow link does.
+TEST_P(SessionUnacknowledgedTest, WhatIsOnItsWayIsNotKeptBack) {
+  Connect();
+  Publish("large");
+  client_.SetOutputWaiting(true);
+  loop_.Advance(hours(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 0);
+  client_.SetOutputWaiting(false);
+  loop_.Advance(Timeout());
+  EXPECT_EQ(statistics_.disconnects.Get(), 0);
+  loop_.Advance(Timeout());
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+}
+
+TEST_P(SessionUnacknowledgedTest, WithNothingInFlightNoTimerRuns) {
+  Connect();
+  Publish("zero", kQos0);
+  EXPECT_EQ(loop_.NextTimerDue(), absl::nullopt);
+  Publish("one");
+  client_.AcknowledgeAll();
+  EXPECT_EQ(loop_.NextTimerDue(), Timeout());
+  loop_.Advance(Timeout());
+  EXPECT_EQ(loop_.NextTimerDue(), absl::nullopt);
+  Publish("two", kQos2);
+  EXPECT_EQ(loop_.NextTimerDue(), Timeout());
+  Lose();
+  EXPECT_EQ(loop_.NextTimerDue(), reconnect_delay_);
+}
+
+TEST_P(SessionUnacknowledgedTest, EachConnectionHasItsTime) {
+  Connect();
+  Publish("a");
+  loop_.Advance(Timeout() + seconds(20));
+  Lose();
+  Reconnect();
+  loop_.Advance(2 * Timeout() - nanoseconds(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+  loop_.Advance(nanoseconds(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 2);
+}
+
+TEST_P(SessionUnacknowledgedTest, ItIsNotForgottenBehindALaterOne) {
+  Connect();
+  Publish("kept back");
+  for (int i = 0; i < 2; ++i) {
+    loop_.Advance(Timeout() - seconds(1));
+    Publish("later");
+    Acknowledge(i + 1);
+    EXPECT_EQ(statistics_.disconnects.Get(), 0);
+  }
+  loop_.Advance(seconds(2));
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+}
+
+TEST_P(SessionUnacknowledgedTest, ItIsNotTakenForARefusal) {
+  Connect();
+  Publish("a", kQos2);
+  for (int i = 0; i < 10; ++i) {
+    loop_.Advance(2 * Timeout());
+    ASSERT_EQ(statistics_.disconnects.Get(), i + 1);
+    EXPECT_EQ(session().next_attempt(), clock_.Now() + reconnect_delay_);
+    Reconnect();
+    EXPECT_EQ(session().outbox().in_flight(), 1u);
+  }
+  EXPECT_EQ(client_.drop_session_calls(), 0);
+  EXPECT_EQ(statistics_.dropped_refused.Total(), 0);
+}
+
+TEST_P(SessionUnacknowledgedTest, AReconnectThatIsUnderWayIsLeftAlone) {
+  client_.stuck = true;
+  Connect();
+  Publish("a");
+  loop_.Advance(2 * Timeout() - seconds(1));
+  session().Reconnect(ReconnectMode::kGraceful);
+  loop_.Advance(seconds(2));
+  EXPECT_THAT(observer_.events, Contains(HasSubstr("reconnect requested")));
+  EXPECT_THAT(Warnings(), IsEmpty());
+}
+
+TEST_P(SessionUnacknowledgedTest, AStopGoesOnOnTheNextConnection) {
+  Connect();
+  Publish("a");
+  Stop(hours(1));
+  loop_.Advance(2 * Timeout());
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+  Reconnect();
+  client_.AcknowledgeAll();
+  loop_.RunUntilIdle();
+  EXPECT_EQ(stopped_, 1);
+  EXPECT_EQ(statistics_.acknowledged.Total(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Broker, SessionUnacknowledgedTest, ::testing::Bool(),
                          [](const auto& info) {
                            return info.param ? "KeepsSessions" : "Forgets";
                          });

@@ -93,6 +93,11 @@ void FakeMqttClient::EndBatch() {
 
 bool FakeMqttClient::WantsMore() const { return wants_more_; }
 
+bool FakeMqttClient::IsOutputWaiting() const {
+  EXPECT_EQ(state_, State::kConnected) << "asked without a connection";
+  return output_waiting_ || !wants_more_;
+}
+
 void FakeMqttClient::AcceptConnection() {
   ASSERT_EQ(state_, State::kConnecting);
   state_ = State::kConnected;
@@ -177,6 +182,10 @@ void FakeMqttClient::SetWantsMore(bool wants_more) {
   const bool drained = wants_more && !wants_more_;
   wants_more_ = wants_more;
   if (drained && state_ == State::kConnected) listener_->OnWritable();
+}
+
+void FakeMqttClient::SetOutputWaiting(bool output_waiting) {
+  output_waiting_ = output_waiting;
 }
 
 void FakeMqttClient::SetSubmitStatus(absl::Status status) {

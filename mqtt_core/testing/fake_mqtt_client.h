@@ -55,6 +55,7 @@ class FakeMqttClient : public MqttClient {
   void EndBatch() override;
   bool IsSessionKept() const override { return keeps_session_; }
   bool WantsMore() const override;
+  bool IsOutputWaiting() const override;
 
   // What was asked for; disconnect_calls() counts those for good, too. The
   // lists hold what was submitted on the current or last connection, in order,
@@ -93,6 +94,8 @@ class FakeMqttClient : public MqttClient {
 
   // False: WantsMore() says no from now on. True: OnWritable(), where it did.
   void SetWantsMore(bool wants_more);
+  // Whether it is so also while the client wants more.
+  void SetOutputWaiting(bool output_waiting);
   // Publish(), Subscribe() and Unsubscribe() fail with it until it is OK.
   void SetSubmitStatus(absl::Status status);
   // Publications submitted and not acknowledged, oldest first; in a session
@@ -109,6 +112,7 @@ class FakeMqttClient : public MqttClient {
   bool in_batch_ = false;
   bool keeps_session_ = false;
   bool wants_more_ = true;
+  bool output_waiting_ = false;
   bool ping_outstanding_ = false;
   absl::Status submit_status_;
   PacketId last_packet_id_ = 0;

@@ -57,7 +57,11 @@ TEST_F(FakeMqttClientTest, RecordsAndAnswers) {
   EXPECT_THAT(listener_.messages, SizeIs(1));
   client_.SetWantsMore(false);
   EXPECT_FALSE(client_.WantsMore());
+  EXPECT_TRUE(client_.IsOutputWaiting());
   client_.SetWantsMore(true);
+  EXPECT_FALSE(client_.IsOutputWaiting());
+  client_.SetOutputWaiting(true);
+  EXPECT_TRUE(client_.IsOutputWaiting());
   EXPECT_EQ(listener_.writable, 1);
 }
 
