@@ -67,7 +67,7 @@ absl::optional<std::string> OptionalString(const char* text) {
   return std::string(text);
 }
 
-Settings ToSettings(const mqtt_settings& from) {
+Settings ToSettings(const mqtt_settings& from, const mqtt_process& process) {
   Settings to;
   to.host = OptionalString(from.host);
   to.port = from.port;
@@ -98,6 +98,7 @@ Settings ToSettings(const mqtt_settings& from) {
   to.reconnect.delay_max_seconds = from.reconnect_delay_max;
   to.connect_timeout_seconds = from.connect_timeout;
   to.drain_timeout_ms = from.drain_timeout;
+  to.exit_timeout_seconds = process.exit_timeout;
   return to;
 }
 
@@ -134,7 +135,7 @@ Dispatcher::Options ToDispatcherOptions(const Settings& settings,
   options.session.client_id = client_id;
   options.session.resubscribe = settings.resubscribe == 1;
   options.session.outbox = ToOutboxOptions(settings.queue);
-  options.drain_timeout = std::chrono::milliseconds(settings.drain_timeout_ms);
+  options.drain_timeout = settings.drain_time();
   return options;
 }
 
@@ -323,15 +324,18 @@ void mqtt_default_settings(mqtt_settings* settings) {
 int mqtt_check(const mqtt_settings* settings, const mqtt_process* process,
                mqtt_log_f log) {
   const ControlSettings control = ToControlSettings(*settings, *process);
-  return Check(ToSettings(*settings), control, log) ? 0 : -1;
+  return Check(ToSettings(*settings, *process), control, log) ? 0 : -1;
 }
 
 int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
               mqtt_log_f log) {
-  Settings checked = ToSettings(*settings);
+  Settings checked = ToSettings(*settings, *process);
   const ControlSettings checked_control =
       ToControlSettings(*settings, *process);
   if (!Check(checked, checked_control, log)) return -1;
+  for (const std::string& warning : FindWarnings(checked)) {
+    log(MQTT_LOG_WARNING, warning.c_str());
+  }
   absl::StatusOr<SharedState> state = SharedState::Create(kRingCapacity);
   if (!state.ok()) {
     log(MQTT_LOG_ERROR, absl::StrCat("cannot make the shared memory: ",

@@ -74,6 +74,7 @@ typedef struct mqtt_process {
   const char *runtime_dir;
   unsigned int uid; /* that it runs as, once it has dropped its privileges */
   unsigned int gid;
+  int exit_timeout; /* seconds until it kills what does not stop, 0: never */
 } mqtt_process;
 
 /* Fills *settings with the documented defaults. */
@@ -96,7 +97,8 @@ int mqtt_check(const mqtt_settings *settings, const mqtt_process *process,
                mqtt_log_f log);
 
 /* mqtt_check(), and then creates what the processes share, and the socket of
- * the control service. Returns 0 or -1. */
+ * the control service. Logs a warning for each setting that will not work as it
+ * is written. Returns 0 or -1. */
 int mqtt_init(const mqtt_settings *settings, const mqtt_process *process,
               mqtt_log_f log);
 

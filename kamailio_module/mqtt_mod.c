@@ -83,7 +83,8 @@ static param_export_t parameters[] = {
 static mqtt_process describe_process(void) {
   mqtt_process process = {.runtime_dir = runtime_dir,
                           .uid = uid != 0 ? (unsigned int)uid : geteuid(),
-                          .gid = gid != 0 ? (unsigned int)gid : getegid()};
+                          .gid = gid != 0 ? (unsigned int)gid : getegid(),
+                          .exit_timeout = ser_kill_timeout};
 
   return process;
 }

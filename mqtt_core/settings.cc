@@ -3,6 +3,8 @@
 #include "mqtt_core/settings.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -22,6 +24,12 @@ constexpr size_t kMaxHostBytes = 255;
 constexpr size_t kMaxFieldBytes = 65535;
 // libmosquitto cuts off the rest.
 constexpr size_t kMaxAlpnBytes = 254;
+
+// What a stop needs of exit_timeout beside the drain. One second is for the
+// dispatcher, which has ended by then: DISCONNECT, or giving up on it, and the
+// end of the control service. One is for Kamailio, which starts its clock
+// before the dispatcher does, and ends its modules before the clock stops.
+constexpr std::chrono::seconds kStopReserve(2);
 
 void CheckHost(const Settings& settings, ParameterReport& report) {
   if (!settings.host.has_value()) {
@@ -216,6 +224,28 @@ void CheckReconnect(const ReconnectSettings& reconnect,
 
 }  // namespace
 
+std::chrono::milliseconds Settings::drain_time() const {
+  const std::chrono::milliseconds wanted(drain_timeout_ms);
+  if (exit_timeout_seconds <= 0) return wanted;
+  const std::chrono::milliseconds left =
+      std::chrono::seconds(exit_timeout_seconds) - kStopReserve;
+  return std::clamp(wanted, std::chrono::milliseconds::zero(),
+                    std::max(std::chrono::milliseconds::zero(), left));
+}
+
+std::vector<std::string> FindWarnings(const Settings& settings) {
+  ParameterReport report;
+  const int64_t used = settings.drain_time().count();
+  if (used < settings.drain_timeout_ms) {
+    report.Add("drain_timeout", settings.drain_timeout_ms,
+               absl::StrCat("only ", used,
+                            " ms are used, because Kamailio kills its "
+                            "processes after exit_timeout, ",
+                            settings.exit_timeout_seconds, " s"));
+  }
+  return std::move(report).Take();
+}
+
 std::vector<std::string> FindProblems(const Settings& settings) {
   ParameterReport report;
   CheckHost(settings, report);
@@ -229,7 +259,6 @@ std::vector<std::string> FindProblems(const Settings& settings) {
   CheckReconnect(settings.reconnect, report);
   report.CheckRange("connect_timeout", settings.connect_timeout_seconds, 1,
                     3600);
-  // Kamailio kills its processes when they take longer than a minute to end.
   report.CheckRange("drain_timeout", settings.drain_timeout_ms, 0, 60000);
   return std::move(report).Take();
 }

@@ -4,6 +4,7 @@
 #ifndef MQTT_CORE_SETTINGS_H_
 #define MQTT_CORE_SETTINGS_H_
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -67,6 +68,13 @@ struct Settings {
   ReconnectSettings reconnect;
   int connect_timeout_seconds = 10;
   int drain_timeout_ms = 3000;
+  // Not ours but Kamailio's: so long after the beginning of a stop it kills its
+  // processes. 0: never.
+  int exit_timeout_seconds = 0;
+
+  // How long a stop may really drain: drain_timeout_ms, or what exit_timeout
+  // leaves of it.
+  std::chrono::milliseconds drain_time() const;
 };
 
 // Returns a line for everything that is wrong, each naming the parameter, its
@@ -74,6 +82,10 @@ struct Settings {
 // the parameters and show neither the password nor the payload of the will.
 // Reads the files that the TLS parameters name, but never waits for one.
 std::vector<std::string> FindProblems(const Settings& settings);
+
+// Returns a line of the same form for everything that is allowed, but will not
+// work as it is written.
+std::vector<std::string> FindWarnings(const Settings& settings);
 
 }  // namespace kamailio_mqtt
 

@@ -236,6 +236,45 @@ INSTANTIATE_TEST_SUITE_P(
             {kIntMin, -1, 60001, kIntMax},
             "must be from 0 to 60000"}));
 
+// The time to drain.
+
+struct DrainCase {
+  int drain_timeout_ms;
+  int exit_timeout_seconds;
+  int drain_time_ms;
+};
+
+class DrainTimeTest : public testing::TestWithParam<DrainCase> {};
+
+TEST_P(DrainTimeTest, EndsBeforeKamailioKillsItsProcesses) {
+  Settings settings;
+  settings.drain_timeout_ms = GetParam().drain_timeout_ms;
+  settings.exit_timeout_seconds = GetParam().exit_timeout_seconds;
+  EXPECT_EQ(settings.drain_time().count(), GetParam().drain_time_ms);
+  EXPECT_EQ(FindWarnings(settings).empty(),
+            GetParam().drain_time_ms == GetParam().drain_timeout_ms);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , DrainTimeTest,
+    testing::Values(DrainCase{3000, 60, 3000}, DrainCase{58000, 60, 58000},
+                    DrainCase{58001, 60, 58000}, DrainCase{60000, 60, 58000},
+                    DrainCase{3000, 4, 2000}, DrainCase{3000, 2, 0},
+                    DrainCase{3000, 1, 0}, DrainCase{0, 1, 0},
+                    // No limit.
+                    DrainCase{60000, 0, 60000}, DrainCase{60000, -1, 60000},
+                    DrainCase{60000, kIntMax, 60000}));
+
+TEST_F(SettingsTest, AShorterDrainIsToldWithWhatShortensIt) {
+  settings_.drain_timeout_ms = 60000;
+  settings_.exit_timeout_seconds = 60;
+  EXPECT_THAT(Problems(), IsEmpty());
+  EXPECT_THAT(FindWarnings(settings_),
+              ElementsAre("parameter \"drain_timeout\": value \"60000\": only "
+                          "58000 ms are used, because Kamailio kills its "
+                          "processes after exit_timeout, 60 s"));
+}
+
 // Reconnecting.
 
 TEST_F(SettingsTest, ADelayAloneIsConstant) {

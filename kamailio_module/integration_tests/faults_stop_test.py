@@ -50,6 +50,12 @@ def test_a_backlog_is_delivered_before_the_end(
     assert sorted(Delivered(broker).numbers) == traffic.accepted()
 
 
+def never_acknowledge(session: Session) -> None:
+    session.accept_connect()
+    while session.read() is not None:
+        pass
+
+
 def test_what_is_left_at_the_deadline_is_counted(
     environment: Environment,
 ) -> None:
@@ -79,6 +85,55 @@ def test_what_is_left_at_the_deadline_is_counted(
     broker.wait_received(PacketType.DISCONNECT)
     left = f"stopped with {500 - acknowledged} message(s) not delivered"
     assert kamailio.log().count(left) == 1
+
+
+@pytest.mark.parametrize(
+    ("exit_timeout", "drain_timeout", "used"),
+    [(4, 4000, 2000), (4, 60000, 2000), (3, 3000, 1000)],
+)
+def test_a_drain_ends_before_kamailio_kills_its_processes(
+    environment: Environment,
+    exit_timeout: int,
+    drain_timeout: int,
+    used: int,
+) -> None:
+    broker = environment.own(FakeBroker(never_acknowledge))
+    kamailio = start_kamailio(
+        environment,
+        broker,
+        global_parameters=f"exit_timeout={exit_timeout}",
+        drain_timeout=drain_timeout,
+    )
+    warning = (
+        f'parameter "drain_timeout": value "{drain_timeout}": only {used} ms '
+        "are used, because Kamailio kills its processes after exit_timeout, "
+        f"{exit_timeout} s"
+    )
+    assert kamailio.log().count(warning) == 1
+    ledger = Ledger(kamailio)
+    traffic = Traffic(environment, kamailio)
+    ledger.wait_connected()
+    traffic.publish(300)
+
+    assert kamailio.stop() == 0
+    broker.wait_received(PacketType.DISCONNECT)
+    left = "stopped with 300 message(s) not delivered"
+    assert kamailio.log().count(left) == 1
+
+
+@pytest.mark.parametrize("exit_timeout", [0, 1, 5])
+def test_any_exit_timeout_goes_with_the_default(
+    environment: Environment, exit_timeout: int
+) -> None:
+    broker = environment.broker()
+    kamailio = start_kamailio(
+        environment, broker, global_parameters=f"exit_timeout={exit_timeout}"
+    )
+    warned = 'parameter "drain_timeout"' in kamailio.log()
+    assert warned == (exit_timeout == 1)
+    Ledger(kamailio).wait_connected()
+    assert kamailio.stop() == 0
+    broker.process.wait_for_log(f"Received DISCONNECT from {CLIENT_ID}")
 
 
 @pytest.mark.parametrize("unreachable", [closed_port, dropped_syn, silence])

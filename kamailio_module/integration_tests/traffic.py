@@ -59,6 +59,7 @@ def start_kamailio(
     children: int = 2,
     routes: str = "",
     modules: tuple[str, ...] = (),
+    global_parameters: str = "",
     variables: dict[str, str] | None = None,
     **parameters: Parameter,
 ) -> Kamailio:
@@ -71,6 +72,7 @@ def start_kamailio(
             parameters=at(broker, **{"reconnect_delay": 1} | parameters),
             children=children,
             modules=modules,
+            global_parameters=global_parameters,
             request_route=PUBLISH_NUMBER,
             routes=routes,
         ),
