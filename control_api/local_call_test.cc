@@ -168,13 +168,39 @@ TEST_F(LocalCallTest, SubscribeWhileKamailioStops) {
 }
 
 TEST_F(LocalCallTest, Unsubscribe) {
-  EXPECT_EQ(client_.Unsubscribe("a/#"), absl::OkStatus());
+  EXPECT_EQ(client_.Unsubscribe("a/#").value(), UnsubscribeResult::kDone);
   const FakeControl::Call call = control_.NextCall();
   EXPECT_EQ(call.method, Method::kUnsubscribe);
   EXPECT_EQ(call.topic, "a/#");
   EXPECT_TRUE(call.wait);
   control_.AnswerAtOnce(absl::NotFoundError("there is none"));
-  EXPECT_EQ(client_.Unsubscribe("a/#"), absl::NotFoundError("there is none"));
+  EXPECT_EQ(client_.Unsubscribe("a/#").status(),
+            absl::NotFoundError("there is none"));
+}
+
+TEST_F(LocalCallTest, UnsubscribeDoesNotNeedTheBrokersAnswer) {
+  for (const absl::Status& answer :
+       {absl::NotFoundError("the first call has ended it"), absl::OkStatus()}) {
+    control_.HoldCalls();
+    auto result = std::async(std::launch::async,
+                             [this] { return client_.Unsubscribe("a/#"); });
+    const FakeControl::Call first = control_.NextCall();
+    EXPECT_TRUE(first.wait);
+    const FakeControl::Call second = control_.NextCall();
+    EXPECT_FALSE(second.wait);
+    EXPECT_EQ(second.topic, "a/#");
+    control_.Answer(second.id, answer);
+    EXPECT_EQ(result.get().value(), UnsubscribeResult::kUnconfirmed);
+  }
+}
+
+TEST_F(LocalCallTest, UnsubscribeNeedsTheDispatchersAnswer) {
+  control_.HoldCalls();
+  const TimePoint begin = clock_.Now();
+  EXPECT_EQ(client_.Unsubscribe("a/#").status(),
+            absl::DeadlineExceededError(
+                "no answer of the mqtt dispatcher within 2 s"));
+  EXPECT_GE(clock_.Now() - begin, kLocalCallTimeout);
 }
 
 TEST_F(LocalCallTest, Reconnect) {
@@ -192,7 +218,7 @@ TEST_F(LocalCallTest, BadRequestsAreNotSent) {
   EXPECT_TRUE(absl::IsInvalidArgument(client_.Subscribe("a#", 0).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(client_.Subscribe("", 0).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(client_.Subscribe("a", 3).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(client_.Unsubscribe(not_utf8)));
+  EXPECT_TRUE(absl::IsInvalidArgument(client_.Unsubscribe(not_utf8).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(
       client_.ListSubscriptions(not_utf8, kAll, 0).status()));
 }
@@ -217,7 +243,7 @@ TEST_F(LocalCallTest, TheStopEndsCallsThatWait) {
                            [this] { return client_.Unsubscribe("a"); });
   control_.NextCall();
   StopServer();
-  EXPECT_TRUE(absl::IsUnavailable(status.get()));
+  EXPECT_TRUE(absl::IsUnavailable(status.get().status()));
 }
 
 TEST_F(LocalCallTest, TooManyCalls) {

@@ -2,6 +2,7 @@
 
 #include "control_api/local_client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,9 +28,11 @@ class Command {
       : channel_(channel), who_(who) {}
 
   template <typename Response, typename Request>
-  absl::StatusOr<Response> Call(LocalMethod method, const Request& request) {
-    const absl::StatusOr<std::string> reply = channel_->Call(
-        EncodeLocalRequest(method, request), deadline_ - SteadyClock().Now());
+  absl::StatusOr<Response> Call(LocalMethod method, const Request& request,
+                                Duration limit = kLocalCallTimeout) {
+    const absl::StatusOr<std::string> reply =
+        channel_->Call(EncodeLocalRequest(method, request),
+                       std::min(limit, deadline_ - SteadyClock().Now()));
     if (absl::IsDeadlineExceeded(reply.status())) {
       return absl::DeadlineExceededError(absl::StrCat(
           "no answer of ", who_, " within ", kLocalCallTimeout.count(), " s"));
@@ -104,16 +107,32 @@ absl::StatusOr<v1::Subscription> LocalClient::Subscribe(
   return response->subscription();
 }
 
-absl::Status LocalClient::Unsubscribe(const std::string& filter) const {
+absl::StatusOr<UnsubscribeResult> LocalClient::Unsubscribe(
+    const std::string& filter) const {
   v1::UnsubscribeRequest request;
   request.set_topic_filter(filter);
   request.set_wait(true);
   if (absl::Status status = Parse(request).status(); !status.ok()) {
     return status;
   }
-  return Command(channel_, kBroker)
-      .Call<v1::UnsubscribeResponse>(LocalMethod::kUnsubscribe, request)
-      .status();
+  Command command(channel_, kDispatcher);
+  const auto unsubscribe = [&](Duration limit) {
+    return command
+        .Call<v1::UnsubscribeResponse>(LocalMethod::kUnsubscribe, request,
+                                       limit)
+        .status();
+  };
+  absl::Status status = unsubscribe(kBrokerAnswerTimeout);
+  if (status.ok()) return UnsubscribeResult::kDone;
+  if (!absl::IsDeadlineExceeded(status)) return status;
+  // Who has not answered? Without the broker, the dispatcher answers at once.
+  request.set_wait(false);
+  status = unsubscribe(kLocalCallTimeout);
+  // There is no such subscription any more: the first call has ended it.
+  if (status.ok() || absl::IsNotFound(status)) {
+    return UnsubscribeResult::kUnconfirmed;
+  }
+  return status;
 }
 
 absl::Status LocalClient::Reconnect(v1::ReconnectMode mode) const {

@@ -27,6 +27,11 @@ namespace kamailio_mqtt {
 
 namespace v1 = ::kamailio::mqtt::v1;
 
+enum class UnsubscribeResult {
+  kDone,
+  kUnconfirmed,  // the subscription has ended; the broker has not answered
+};
+
 class LocalClient {
  public:
   // The channel outlives it.
@@ -45,9 +50,10 @@ class LocalClient {
   absl::StatusOr<v1::Subscription> Subscribe(const std::string& filter,
                                              int qos) const;
 
-  // While connected, it waits for the broker's answer. NotFound: there is no
-  // such subscription.
-  absl::Status Unsubscribe(const std::string& filter) const;
+  // While connected, it waits for the broker's answer, and is done without if
+  // that takes too long. NotFound: there is no such subscription.
+  absl::StatusOr<UnsubscribeResult> Unsubscribe(
+      const std::string& filter) const;
 
   // Does not wait for the connection.
   absl::Status Reconnect(v1::ReconnectMode mode) const;

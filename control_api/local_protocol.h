@@ -35,6 +35,10 @@ enum class LocalMethod : char {
 // How long a caller waits, at most, whatever state the dispatcher is in.
 inline constexpr std::chrono::seconds kLocalCallTimeout(2);
 
+// How long it waits for the broker where it can do without; the dispatcher then
+// has the rest.
+inline constexpr std::chrono::milliseconds kBrokerAnswerTimeout(1500);
+
 // Calls that the dispatcher takes care of at a time.
 inline constexpr size_t kMaxLocalCalls = 64;
 

@@ -490,8 +490,11 @@ int mqtt_rpc_subscribe(mqtt_bytes topic_filter, mqtt_bytes qos,
   return EndCommand(status, fault);
 }
 
-int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, mqtt_fault* fault) {
-  return EndCommand(module->rpc.Unsubscribe(ToArgument(topic_filter)), fault);
+int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, int* confirmed,
+                         mqtt_fault* fault) {
+  const auto result = module->rpc.Unsubscribe(ToArgument(topic_filter));
+  *confirmed = result.ok() && *result == UnsubscribeResult::kDone;
+  return EndCommand(result.status(), fault);
 }
 
 int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault* fault) {

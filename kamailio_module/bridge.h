@@ -253,7 +253,10 @@ int mqtt_rpc_publish(mqtt_bytes topic, mqtt_bytes payload, mqtt_bytes qos,
 int mqtt_rpc_subscribe(mqtt_bytes topic_filter, mqtt_bytes qos,
                        mqtt_show_subscription_f show, void *context,
                        mqtt_fault *fault);
-int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, mqtt_fault *fault);
+/* *confirmed is 0 if the subscription has ended and the broker, which was
+ * waited for, has not confirmed it in time. */
+int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, int *confirmed,
+                         mqtt_fault *fault);
 
 /* `mode` is "graceful", the default, or "abrupt". */
 int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault *fault);

@@ -265,15 +265,21 @@ static const argument unsubscribe_arguments[] = {{"topic_filter", 0}};
 
 static void rpc_unsubscribe(rpc_t *rpc, void *ctx) {
   str topic_filter;
+  int confirmed;
   mqtt_fault fault;
   int scanned = rpc->scan(ctx, "*S", &topic_filter);
 
   if (check_scan(rpc, ctx, scanned, unsubscribe_arguments, 1) < 0) return;
-  if (mqtt_rpc_unsubscribe(given(&topic_filter, 0, scanned), &fault) < 0) {
+  if (mqtt_rpc_unsubscribe(given(&topic_filter, 0, scanned), &confirmed,
+                           &fault) < 0) {
     fail(rpc, ctx, &fault);
-    return;
+  } else if (confirmed) {
+    rpc->rpl_printf(ctx, "Ok. The subscription has ended.");
+  } else {
+    rpc->rpl_printf(ctx,
+                    "Ok. The subscription has ended; the broker has not "
+                    "confirmed it yet.");
   }
-  rpc->rpl_printf(ctx, "Ok. The subscription has ended.");
 }
 
 /* mqtt.reconnect */

@@ -114,11 +114,17 @@ absl::StatusOr<v1::Subscription> RpcCommands::Subscribe(Argument filter,
   return subscription;
 }
 
-absl::Status RpcCommands::Unsubscribe(Argument filter) const {
-  const absl::StatusOr<std::string> text = ParseText("topic_filter", filter);
-  absl::Status status = text.ok() ? client_.Unsubscribe(*text) : text.status();
-  LogEnd(LogLevel::kNotice, &other_lines_, "mqtt.unsubscribe", filter, status);
-  return status;
+absl::StatusOr<UnsubscribeResult> RpcCommands::Unsubscribe(
+    Argument filter) const {
+  const auto unsubscribe = [&]() -> absl::StatusOr<UnsubscribeResult> {
+    const absl::StatusOr<std::string> text = ParseText("topic_filter", filter);
+    if (!text.ok()) return text.status();
+    return client_.Unsubscribe(*text);
+  };
+  const absl::StatusOr<UnsubscribeResult> result = unsubscribe();
+  LogEnd(LogLevel::kNotice, &other_lines_, "mqtt.unsubscribe", filter,
+         result.status());
+  return result;
 }
 
 absl::Status RpcCommands::Reconnect(Argument mode) const {

@@ -52,7 +52,7 @@ class RpcCommands {
   // Granted, or pending where there is no connection.
   absl::StatusOr<v1::Subscription> Subscribe(Argument filter,
                                              Argument qos) const;
-  absl::Status Unsubscribe(Argument filter) const;
+  absl::StatusOr<UnsubscribeResult> Unsubscribe(Argument filter) const;
   // Does not wait for the connection.
   absl::Status Reconnect(Argument mode) const;
 

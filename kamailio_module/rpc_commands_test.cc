@@ -123,7 +123,7 @@ TEST_F(RpcCommandsTest, WrongArguments) {
   EXPECT_THAT(commands_.Subscribe("a#", kAbsent).status(),
               Invalid("topic_filter: "));
   EXPECT_THAT(commands_.Subscribe("a", "high").status(), Invalid("qos: "));
-  EXPECT_THAT(commands_.Unsubscribe(kAbsent),
+  EXPECT_THAT(commands_.Unsubscribe(kAbsent).status(),
               Invalid("topic_filter: must be given"));
   EXPECT_THAT(commands_.Reconnect("soon"),
               Invalid("mode: must be graceful or abrupt"));

@@ -272,13 +272,15 @@ def test_rpc_commands() -> None:
 def test_limits_of_rpc_commands() -> None:
     protocol = source("control_api/local_protocol.h")
     limits = dict(
-        re.findall(r"(kLocalCallTimeout|kMaxLocalCalls)\W+(\d+)", protocol)
+        re.findall(r" (k\w+(?:Timeout|Calls))\W+(\d+)", protocol)
     )
     text = " ".join(section("## RPC commands").split())
     timeout = limits["kLocalCallTimeout"]
     assert f"wait for its answer for {timeout} seconds at most" in text
     assert f"within {timeout} s" in text
     assert f"takes care of {limits['kMaxLocalCalls']} such calls" in text
+    broker_timeout = int(limits["kBrokerAnswerTimeout"]) / 1000
+    assert f"answer, for {broker_timeout} seconds at most" in text
 
 
 def test_fields_of_rpc_replies() -> None:

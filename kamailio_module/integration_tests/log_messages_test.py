@@ -50,6 +50,9 @@ NOT_LOGGED = {
     # Replies of RPC commands.
     "Ok. The message is queued.": "mqtt.publish",
     "Ok. The subscription has ended.": "mqtt.unsubscribe",
+    "Ok. The subscription has ended; the broker has not confirmed it yet.": (
+        "mqtt.unsubscribe"
+    ),
     "Ok. Connecting anew.": "mqtt.reconnect",
     # Texts of libraries, which the module looks for.
     "received PINGRESP": "libmosquitto",

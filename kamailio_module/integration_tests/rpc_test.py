@@ -22,7 +22,7 @@ from kamailio_module.integration_tests.scene import (
 from kamailio_module.integration_tests.traffic import closed_port
 from tools.harness import fake_broker
 from tools.harness.environment import Environment
-from tools.harness.fake_broker import FakeBroker, Session
+from tools.harness.fake_broker import FakeBroker, Script, Session
 from tools.harness.json_rpc import (
     HTTP_MODULES,
     HTTP_ROUTES,
@@ -500,15 +500,20 @@ def test_refused_subscription(environment: Environment) -> None:
     assert "granted_qos" not in listed
 
 
-def keep_quiet_about_subscriptions(session: Session) -> None:
-    session.accept_connect()
-    while (packet := session.read()) is not None:
-        if packet.type not in (PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE):
-            session.answer(packet)
+def never_answer(kind: PacketType) -> Script:
+    """A broker that does not answer one type of packet."""
+
+    def script(session: Session) -> None:
+        session.accept_connect()
+        while (packet := session.read()) is not None:
+            if packet.type != kind:
+                session.answer(packet)
+
+    return script
 
 
 def test_broker_that_does_not_answer(environment: Environment) -> None:
-    broker = environment.own(FakeBroker(keep_quiet_about_subscriptions))
+    broker = environment.own(FakeBroker(never_answer(PacketType.SUBSCRIBE)))
     rpc = http_rpc(start(environment, broker))
     wait_until_connected(rpc)
     begin = time.monotonic()
@@ -518,6 +523,34 @@ def test_broker_that_does_not_answer(environment: Environment) -> None:
     assert found.text.startswith("no answer of ")
     # It was taken back.
     wait_for(lambda: not rpc.call("mqtt.subscriptions"), "the subscription")
+
+
+def test_broker_that_does_not_confirm_the_end(
+    environment: Environment,
+) -> None:
+    broker = environment.own(FakeBroker(never_answer(PacketType.UNSUBSCRIBE)))
+    kamailio = start(environment, broker)
+    rpc = http_rpc(kamailio)
+    wait_until_connected(rpc)
+    unconfirmed = (
+        "Ok. The subscription has ended; the broker has not confirmed it yet."
+    )
+    rpc.call("mqtt.subscribe", "in/#")
+    begin = time.monotonic()
+    assert rpc.call("mqtt.unsubscribe", "in/#") == unconfirmed
+    assert time.monotonic() - begin < TIME_LIMIT + SLOWNESS
+    assert rpc.call("mqtt.subscriptions") == []
+    assert fault(lambda: rpc.call("mqtt.unsubscribe", "in/#")).code == 404
+    assert len(broker.received(PacketType.UNSUBSCRIBE)) == 1
+    rpc.call("mqtt.subscribe", "in/#")
+    assert kamailio.rpc("mqtt.unsubscribe", "in/#").strip() == unconfirmed
+    # Nothing has failed.
+    lines = re.findall(r"RPC: mqtt\.unsubscribe (.*)", kamailio.log())
+    assert lines == [
+        '"in/#"',
+        '"in/#": there is no subscription with that filter',
+        '"in/#"',
+    ]
 
 
 @pytest.fixture(name="stopped_dispatcher")
