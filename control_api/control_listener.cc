@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "control_api/account.h"
+#include "control_api/socket_place.h"
 
 namespace kamailio_mqtt {
 namespace {
@@ -46,14 +47,9 @@ int NewSocket(int family) {
 // Makes room for a socket at `address`.
 absl::Status RemoveStaleSocket(const ControlAddress& address) {
   const std::string path = address.unix_path();
-  struct stat status;
-  if (lstat(path.c_str(), &status) != 0) {
-    return errno == ENOENT ? absl::OkStatus()
-                           : SystemError("cannot be looked at");
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return Error("is there already, and is not a socket");
-  }
+  const absl::StatusOr<bool> exists = SocketExists(path);
+  if (!exists.ok()) return exists.status();
+  if (!*exists) return absl::OkStatus();
   const int fd = NewSocket(AF_UNIX);
   if (fd < 0) return SystemError("cannot be connected to");
   const absl::Cleanup closer = [fd] { close(fd); };

@@ -3,6 +3,7 @@
 #include "control_api/control_settings.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #include <utility>
 
@@ -12,13 +13,31 @@
 #include "absl/strings/string_view.h"
 #include "control_api/account.h"
 #include "control_api/control_address.h"
+#include "control_api/socket_place.h"
 #include "mqtt_core/parameter_report.h"
+#include "mqtt_core/quote.h"
 #include "mqtt_core/tls_check.h"
 
 namespace kamailio_mqtt {
 namespace {
 
-void CheckAccess(const ControlSettings& settings, ParameterReport& report) {
+void CheckPlace(const ControlSettings& settings, const ControlAddress& address,
+                ParameterReport& report) {
+  if (address.is_unix()) {
+    const std::string path = address.unix_path();
+    absl::Status status = SocketExists(path).status();
+    status.Update(CheckSocketDirectory(path));
+    report.Check("control_address", settings.address, status);
+  } else if (!address.is_loopback() && !settings.tls_enabled()) {
+    report.Add("control_address", settings.address,
+               "must be a Unix socket or a loopback address, unless "
+               "\"control_tls_certificate\", \"control_tls_private_key\" and "
+               "\"control_tls_ca\" are set");
+  }
+}
+
+void CheckAccess(const ControlSettings& settings, bool is_unix,
+                 ParameterReport& report) {
   const int mode = settings.mode;
   const std::string octal = absl::StrFormat("%#o", mode);
   if (mode < 0 || mode > ACCESSPERMS) {
@@ -32,12 +51,19 @@ void CheckAccess(const ControlSettings& settings, ParameterReport& report) {
                "\"control_group\" is set");
   }
   if (settings.user.has_value()) {
-    report.Check("control_user", *settings.user,
-                 FindUser(*settings.user).status());
+    const absl::StatusOr<uid_t> user = FindUser(*settings.user);
+    if (report.Check("control_user", *settings.user, user.status()) &&
+        is_unix) {
+      report.Check("control_user", *settings.user, CheckCanGiveTo(*user));
+    }
   }
   if (settings.group.has_value()) {
-    report.Check("control_group", *settings.group,
-                 FindGroup(*settings.group).status());
+    const absl::StatusOr<gid_t> group = FindGroup(*settings.group);
+    if (report.Check("control_group", *settings.group, group.status()) &&
+        is_unix) {
+      report.Check("control_group", *settings.group,
+                   CheckCanGiveToGroup(*group));
+    }
   }
 }
 
@@ -85,20 +111,31 @@ void CheckTls(const ControlSettings& settings,
 
 }  // namespace
 
+absl::StatusOr<std::string> DefaultControlAddress(
+    absl::string_view runtime_dir) {
+  constexpr absl::string_view kName = "kamailio_mqtt.sock";
+  std::string text = absl::StrCat("unix:", runtime_dir, "/", kName);
+  const absl::StatusOr<ControlAddress> address = ControlAddress::Parse(text);
+  const absl::Status status = address.ok()
+                                  ? CheckSocketDirectory(address->unix_path())
+                                  : address.status();
+  if (status.ok()) return text;
+  return absl::Status(
+      status.code(),
+      absl::StrCat("there is no control service: socket ", Quote(kName),
+                   " in the runtime directory ", Quote(runtime_dir), ": ",
+                   status.message(), "; \"control_address\" sets another"));
+}
+
 std::vector<std::string> FindControlProblems(const ControlSettings& settings) {
   ParameterReport report;
   if (settings.address.empty()) return std::move(report).Take();
   const absl::StatusOr<ControlAddress> address =
       ControlAddress::Parse(settings.address);
-  if (report.Check("control_address", settings.address, address.status()) &&
-      !address->is_unix() && !address->is_loopback() &&
-      !settings.tls_enabled()) {
-    report.Add("control_address", settings.address,
-               "must be a Unix socket or a loopback address, unless "
-               "\"control_tls_certificate\", \"control_tls_private_key\" and "
-               "\"control_tls_ca\" are set");
+  if (report.Check("control_address", settings.address, address.status())) {
+    CheckPlace(settings, *address, report);
   }
-  CheckAccess(settings, report);
+  CheckAccess(settings, address.ok() && address->is_unix(), report);
   CheckTls(settings, address, report);
   return std::move(report).Take();
 }

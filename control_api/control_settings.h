@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 
 namespace kamailio_mqtt {
@@ -32,7 +33,16 @@ struct ControlSettings {
   bool tls_enabled() const { return tls_certificate.has_value(); }
 };
 
-// As FindProblems() of mqtt_core/settings.h.
+// The address where none is set: a socket in Kamailio's runtime directory,
+// `runtime_dir`, an absolute path. The error says all that a person needs to
+// know: a configuration that knows nothing of the control service works without
+// one.
+absl::StatusOr<std::string> DefaultControlAddress(
+    absl::string_view runtime_dir);
+
+// As FindProblems() of mqtt_core/settings.h. Whether the address is in use is
+// not among them, so that a running Kamailio's settings can be checked. Judges
+// with the privileges of this process what it may do.
 std::vector<std::string> FindControlProblems(const ControlSettings& settings);
 
 // What the TLS parameters name, in PEM.

@@ -2,13 +2,21 @@
 
 #include "control_api/control_settings.h"
 
+#include <unistd.h>
+
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "control_api/testing/ordinary_user.h"
+#include "control_api/testing/short_directory.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "mqtt_core/testing/forked_process.h"
 #include "mqtt_core/testing/tls_files.h"
 
 namespace kamailio_mqtt {
@@ -25,7 +33,7 @@ using ::testing::StartsWith;
 class ControlSettingsTest : public testing::Test {
  protected:
   ControlSettingsTest() {
-    settings_.address = "unix:/run/kamailio/kamailio_mqtt.sock";
+    settings_.address = absl::StrCat("unix:", directory_.Path("s"));
     files_.MakeCertificate("server");
     files_.MakeCertificate("other");
   }
@@ -45,6 +53,7 @@ class ControlSettingsTest : public testing::Test {
   }
 
   const TlsFiles files_;
+  const ShortDirectory directory_;
   ControlSettings settings_;
 };
 
@@ -67,6 +76,40 @@ TEST_F(ControlSettingsTest, RefusesWhatIsNoAddress) {
                           "must have an absolute path after \"unix:\""));
 }
 
+TEST_F(ControlSettingsTest, RefusesAPathThatTakesNoSocket) {
+  EXPECT_THAT(ProblemsOf("unix:/no/such/dir/s"),
+              ElementsAre("parameter \"control_address\": value "
+                          "\"unix:/no/such/dir/s\": cannot be made in its "
+                          "directory: No such file or directory"));
+  EXPECT_THAT(ProblemsOf("unix:/proc/s"),
+              ElementsAre(HasSubstr("such as /proc")));
+  const std::string path = directory_.Path("f");
+  std::ofstream(path) << "precious";
+  EXPECT_THAT(ProblemsOf(absl::StrCat("unix:", path)),
+              ElementsAre(HasSubstr("is not a socket")));
+}
+
+TEST_F(ControlSettingsTest, TheDefaultIsInTheRuntimeDirectory) {
+  const std::string directory = directory_.Path("");
+  EXPECT_EQ(DefaultControlAddress(directory).value(),
+            absl::StrCat("unix:", directory, "/kamailio_mqtt.sock"));
+}
+
+TEST_F(ControlSettingsTest, ThereMayBeNoDefault) {
+  const std::string too_long(100, 'd');
+  EXPECT_EQ(
+      std::string(DefaultControlAddress("/" + too_long).status().message()),
+      absl::StrCat("there is no control service: socket "
+                   "\"kamailio_mqtt.sock\" in the runtime directory \"/",
+                   too_long,
+                   "\": must have a path of at most 107 bytes, has 120; "
+                   "\"control_address\" sets another"));
+  EXPECT_THAT(
+      std::string(DefaultControlAddress("/nowhere").status().message()),
+      HasSubstr("in the runtime directory \"/nowhere\": cannot be made in its "
+                "directory: No such file or directory; \"control_address\""));
+}
+
 TEST_F(ControlSettingsTest, RefusesModesThatServeNobody) {
   for (const int mode : {0700, 0666, 0777, 0600}) {
     settings_.mode = mode;
@@ -85,7 +128,7 @@ TEST_F(ControlSettingsTest, RefusesModesThatServeNobody) {
 }
 
 TEST_F(ControlSettingsTest, AGroupNeedsAModeThatLetsItIn) {
-  settings_.group = "nogroup";
+  settings_.group = absl::StrCat(getegid());
   EXPECT_THAT(Problems(),
               ElementsAre(AllOf(StartsWith("parameter \"control_mode\""),
                                 HasSubstr("\"control_group\" is set"))));
@@ -95,8 +138,8 @@ TEST_F(ControlSettingsTest, AGroupNeedsAModeThatLetsItIn) {
 
 TEST_F(ControlSettingsTest, UserAndGroupMustExist) {
   settings_.mode = 0660;
-  settings_.user = "nobody";
-  settings_.group = "65534";
+  settings_.user = absl::StrCat(geteuid());
+  settings_.group = absl::StrCat(getegid());
   EXPECT_THAT(Problems(), IsEmpty());
   settings_.user = "no_such_account_here";
   settings_.group = "";
@@ -106,6 +149,29 @@ TEST_F(ControlSettingsTest, UserAndGroupMustExist) {
                   "must be a user of this system",
                   "parameter \"control_group\": value \"\": must be the name "
                   "or the number of a group"));
+}
+
+TEST_F(ControlSettingsTest, OnlyAUnixSocketIsGivenToAnybody) {
+  settings_.mode = 0660;
+  settings_.user = "root";
+  settings_.group = "root";
+  ForkedProcess process([this] {
+    if (!BecomeOrdinaryUser()) _exit(2);
+    settings_.address = "unix:/tmp/s";
+    const std::vector<std::string> problems = Problems();
+    if (problems.size() != 2 ||
+        !absl::StartsWith(problems[0],
+                          "parameter \"control_user\": value "
+                          "\"root\": must be user ") ||
+        !absl::StartsWith(problems[1],
+                          "parameter \"control_group\": value "
+                          "\"root\": must be a group of user ")) {
+      _exit(1);
+    }
+    settings_.address = "127.0.0.1:0";
+    if (!Problems().empty()) _exit(1);
+  });
+  EXPECT_EQ(process.Reap(), 0);
 }
 
 TEST_F(ControlSettingsTest, TcpWithoutTlsIsForThisMachineOnly) {

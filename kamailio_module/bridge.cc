@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
@@ -102,13 +103,23 @@ Settings ToSettings(const mqtt_settings& from, const mqtt_process& process) {
   return to;
 }
 
+std::string AbsoluteRuntimeDirectory(const mqtt_process& process) {
+  if (absl::StartsWith(process.runtime_dir, "/")) return process.runtime_dir;
+  return absl::StrCat(process.start_dir, "/", process.runtime_dir);
+}
+
 ControlSettings ToControlSettings(const mqtt_settings& from,
-                                  const mqtt_process& process) {
+                                  const mqtt_process& process, mqtt_log_f log) {
   ControlSettings to;
-  to.address =
-      from.control_address != nullptr
-          ? from.control_address
-          : absl::StrCat("unix:", process.runtime_dir, "/kamailio_mqtt.sock");
+  if (from.control_address != nullptr) {
+    to.address = from.control_address;
+  } else if (absl::StatusOr<std::string> address =
+                 DefaultControlAddress(AbsoluteRuntimeDirectory(process));
+             address.ok()) {
+    to.address = *std::move(address);
+  } else {
+    log(MQTT_LOG_WARNING, std::string(address.status().message()).c_str());
+  }
   to.mode = from.control_mode;
   to.user = OptionalString(from.control_user);
   to.group = OptionalString(from.control_group);
@@ -323,7 +334,7 @@ void mqtt_default_settings(mqtt_settings* settings) {
 
 int mqtt_check(const mqtt_settings* settings, const mqtt_process* process,
                mqtt_log_f log) {
-  const ControlSettings control = ToControlSettings(*settings, *process);
+  const ControlSettings control = ToControlSettings(*settings, *process, log);
   return Check(ToSettings(*settings, *process), control, log) ? 0 : -1;
 }
 
@@ -331,7 +342,7 @@ int mqtt_init(const mqtt_settings* settings, const mqtt_process* process,
               mqtt_log_f log) {
   Settings checked = ToSettings(*settings, *process);
   const ControlSettings checked_control =
-      ToControlSettings(*settings, *process);
+      ToControlSettings(*settings, *process, log);
   if (!Check(checked, checked_control, log)) return -1;
   for (const std::string& warning : FindWarnings(checked)) {
     log(MQTT_LOG_WARNING, warning.c_str());

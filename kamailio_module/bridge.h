@@ -69,9 +69,10 @@ typedef struct mqtt_settings {
   const char *control_tls_ca;
 } mqtt_settings;
 
-/* What Kamailio itself is set to. The string is copied. */
+/* What Kamailio itself is set to. The strings are copied. */
 typedef struct mqtt_process {
-  const char *runtime_dir;
+  const char *runtime_dir; /* may be relative, to: */
+  const char *start_dir;   /* where Kamailio was started */
   unsigned int uid; /* that it runs as, once it has dropped its privileges */
   unsigned int gid;
   int exit_timeout; /* seconds until it kills what does not stop, 0: never */
@@ -91,7 +92,8 @@ typedef enum mqtt_log_level {
 /* Writes one log line; `text` has no line end. */
 typedef void (*mqtt_log_f)(mqtt_log_level level, const char *text);
 
-/* Logs one line for every wrong setting, naming parameter, value and rule.
+/* Logs one line for every wrong setting, naming parameter, value and rule; and
+ * a warning where the settings are right but there can be no control service.
  * Returns 0 where there is none, -1 else. */
 int mqtt_check(const mqtt_settings *settings, const mqtt_process *process,
                mqtt_log_f log);

@@ -5,6 +5,7 @@
  * the start, and the dispatcher process.
  */
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ MODULE_VERSION
 
 static mqtt_settings settings;
 static int is_dispatcher;
+static char start_dir[PATH_MAX];
 static str event_callback = STR_STATIC_INIT("");
 
 /* Plain storage: mqtt_check() judges all of it at once, when it is known. */
@@ -82,6 +84,7 @@ static param_export_t parameters[] = {
 /* Kamailio drops its privileges after mod_init(), if it was told a user. */
 static mqtt_process describe_process(void) {
   mqtt_process process = {.runtime_dir = runtime_dir,
+                          .start_dir = start_dir,
                           .uid = uid != 0 ? (unsigned int)uid : geteuid(),
                           .gid = gid != 0 ? (unsigned int)gid : getegid(),
                           .exit_timeout = ser_kill_timeout};
@@ -107,6 +110,8 @@ int mod_register(char *path, int *dlflags, void *unused1, void *unused2) {
   (void)unused1;
   (void)unused2;
   mqtt_default_settings(&settings);
+  /* Before mod_init(), Kamailio changes to its working directory. */
+  if (getcwd(start_dir, sizeof(start_dir)) == NULL) start_dir[0] = '\0';
   if (config_check && on_exit(check_on_exit, NULL) != 0) {
     LM_ERR("could not register the check of the parameters\n");
     return -1;

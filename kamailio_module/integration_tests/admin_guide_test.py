@@ -30,6 +30,7 @@ section = PAGE.section
 # What the examples name, and what stands there in a test.
 GUIDE_MODULE = "/usr/local/lib/kamailio/modules/mqtt.so"
 GUIDE_DIRECTORY = "/etc/kamailio"
+GUIDE_RUNTIME_DIRECTORY = "/run/kamailio"
 
 # Every configuration of the harness loads it, and Kamailio refuses it twice.
 LOADED_ALREADY = 'loadmodule "sl.so"\n'
@@ -323,6 +324,7 @@ class Examples:
         the broker."""
         text = example.text.replace(GUIDE_DIRECTORY, str(self._directory))
         text = text.replace(GUIDE_MODULE, str(module_under_test()))
+        text = text.replace(GUIDE_RUNTIME_DIRECTORY, str(self._directory))
         port = port or free_port()
         script = text.replace(LOADED_ALREADY, "")
         kamailio = self.environment.kamailio(

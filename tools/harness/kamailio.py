@@ -204,7 +204,9 @@ class Kamailio:
 
     `memory` is the size of the shared and the private memory in MiB.
     `open_descriptors` is a number of descriptors that are open in it from the
-    start, so that all further ones have higher numbers.
+    start, so that all further ones have higher numbers. `wrapper` is a command
+    that becomes the one of its last arguments, and so Kamailio.
+    `runtime_directory` is another one than its own.
     """
 
     def __init__(
@@ -217,6 +219,8 @@ class Kamailio:
         memory: tuple[int, int] = (64, 8),
         environment: Mapping[str, str] | None = None,
         open_descriptors: int = 0,
+        wrapper: Sequence[str | Path] = (),
+        runtime_directory: str | Path | None = None,
     ) -> None:
         self.host = host
         self.sip_port = free_port()
@@ -226,7 +230,11 @@ class Kamailio:
         self._log_path = directory / "kamailio.log"
         self._memory = memory
         self._environment = environment
-        self._open_descriptors = open_descriptors
+        self._wrapper = list(wrapper)
+        if open_descriptors:
+            self._wrapper += [sys.executable, "-c", _OPEN_DESCRIPTORS]
+            self._wrapper += [str(open_descriptors)]
+        self._runtime_directory = runtime_directory or directory
         self._process: Process | None = None
         self.configuration_path.write_text(
             configuration.text(
@@ -254,8 +262,9 @@ class Kamailio:
     def check(self) -> CheckResult:
         """`kamailio -c`: the configuration is checked, nothing runs."""
         result = subprocess.run(
-            ["kamailio", "-c", "-f", self.configuration_path, "-E"]
-            + ["-Y", self.directory],
+            self._wrapper
+            + ["kamailio", "-c", "-f", self.configuration_path, "-E"]
+            + ["-Y", self._runtime_directory],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -271,16 +280,12 @@ class Kamailio:
         """Starts it without waiting for anything."""
         shared, private = self._memory
         arguments: list[str | Path] = (
-            ["kamailio", "-DD", "-E", "-f", self.configuration_path]
-            + ["-Y", self.directory, "-P", self.directory / "kamailio.pid"]
+            self._wrapper
+            + ["kamailio", "-DD", "-E", "-f", self.configuration_path]
+            + ["-Y", self._runtime_directory]
+            + ["-P", self.directory / "kamailio.pid"]
             + ["-m", str(shared), "-M", str(private)]
         )
-        if self._open_descriptors:
-            arguments = (
-                [sys.executable, "-c", _OPEN_DESCRIPTORS]
-                + [str(self._open_descriptors)]
-                + arguments
-            )
         self._process = Process(
             arguments, self._log_path, environment=self._environment
         )
