@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Callers of the control service that behave badly, and those that may not
-call at all."""
+"""Callers of the control service that behave badly."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -30,46 +29,7 @@ from tools.harness.ledger import Ledger
 from tools.harness.process import program_environment, resident_memory
 from tools.harness.waiting import DEADLINE, wait_for
 
-NOBODY = 65534
 MEBIBYTE = 1 << 20
-
-
-def run_as_nobody(
-    command: Sequence[str], groups: Sequence[int] = ()
-) -> subprocess.CompletedProcess[str]:
-    """As a user that is neither root nor this one, with further groups."""
-    become = [
-        *([] if os.geteuid() == 0 else ["sudo", "--non-interactive"]),
-        "setpriv",
-        f"--reuid={NOBODY}",
-        f"--regid={NOBODY}",
-        f"--groups={','.join(map(str, groups))}"
-        if groups
-        else "--clear-groups",
-    ]
-    return subprocess.run(
-        [*become, *command],
-        capture_output=True,
-        env=program_environment(),
-        text=True,
-        timeout=2 * DEADLINE,
-    )
-
-
-def list_command(grpcurl: Path, address: Path) -> list[str]:
-    command = Grpcurl(address).command("list")
-    return [str(grpcurl), *command[1:]]
-
-
-@pytest.fixture
-def public_grpcurl(environment: Environment) -> Path:
-    """A copy of grpcurl that everybody may run."""
-    source = Path(Grpcurl("unused").command("list")[0])
-    copy = environment.directory / "grpcurl"
-    copy.write_bytes(source.read_bytes())
-    copy.chmod(0o755)
-    environment.directory.chmod(0o755)
-    return copy
 
 
 def start_at(
@@ -82,47 +42,6 @@ def start_at(
     )
     kamailio.start()
     return kamailio
-
-
-def test_other_users_may_not_open_the_socket(
-    environment: Environment, public_grpcurl: Path
-) -> None:
-    kamailio = start_at(environment)
-    path = kamailio.mqtt_control_socket
-    kamailio.directory.chmod(0o755)
-    assert path.stat().st_mode & 0o777 == 0o600
-    refused = run_as_nobody(list_command(public_grpcurl, path))
-    assert refused.returncode != 0
-    assert "permission denied" in refused.stderr
-    assert Grpcurl(path).run("list").exit_code == 0
-
-
-def test_other_users_may_not_call_through_an_open_socket(
-    environment: Environment, public_grpcurl: Path
-) -> None:
-    kamailio = start_at(environment, control_mode=0o666)
-    path = kamailio.mqtt_control_socket
-    kamailio.directory.chmod(0o755)
-    refused = run_as_nobody(list_command(public_grpcurl, path))
-    assert refused.returncode != 0
-    assert SERVICE not in refused.stdout
-    kamailio.process.wait_for_log(f"uid {NOBODY}")
-    assert Grpcurl(path).run("list").exit_code == 0
-
-
-def test_members_of_the_group_may_call(
-    environment: Environment, public_grpcurl: Path
-) -> None:
-    group = 4  # Any number will do.
-    kamailio = start_at(
-        environment, control_mode=0o660, control_group=str(group)
-    )
-    path = kamailio.mqtt_control_socket
-    kamailio.directory.chmod(0o755)
-    assert path.stat().st_gid == group
-    command = list_command(public_grpcurl, path)
-    assert SERVICE in run_as_nobody(command, groups=[group]).stdout
-    assert run_as_nobody(command, groups=[group + 1]).returncode != 0
 
 
 def test_calls_are_logged_with_the_caller(environment: Environment) -> None:
