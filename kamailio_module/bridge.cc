@@ -32,6 +32,7 @@
 #include "mqtt_core/clock.h"
 #include "mqtt_core/dispatcher.h"
 #include "mqtt_core/ev_loop.h"
+#include "mqtt_core/leftover.h"
 #include "mqtt_core/log.h"
 #include "mqtt_core/mosquitto_client.h"
 #include "mqtt_core/outbox.h"
@@ -510,6 +511,10 @@ int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, int* confirmed,
 
 int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault* fault) {
   return EndCommand(module->rpc.Reconnect(ToArgument(mode)), fault);
+}
+
+void mqtt_report_leftover(void) {
+  if (module != nullptr) ReportLeftover(&module->state, &module->log);
 }
 
 void mqtt_request_stop(void) {

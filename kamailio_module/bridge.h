@@ -5,10 +5,11 @@
  * which doesn't. Nothing of Kamailio and nothing of C++ passes through it.
  *
  * Processes: mqtt_check() and mqtt_init() belong to Kamailio's main process,
- * before any fork. mqtt_publish(), mqtt_subscribe(), mqtt_unsubscribe() and
- * what reads counters may be called in any process after mqtt_init() and never
- * block; so may the mqtt_rpc_ functions, which wait for the dispatcher, for 2
- * seconds at most. mqtt_dispatch() is the life of the dispatcher process.
+ * before any fork, mqtt_report_leftover() at its end. mqtt_publish(),
+ * mqtt_subscribe(), mqtt_unsubscribe() and what reads counters may be called in
+ * any process after mqtt_init() and never block; so may the mqtt_rpc_
+ * functions, which wait for the dispatcher, for 2 seconds at most.
+ * mqtt_dispatch() is the life of the dispatcher process.
  *
  * Threads: one thread a process calls these functions, Kamailio's own. Only
  * mqtt_request_stop() may interrupt it (it is async-signal-safe), and only
@@ -262,6 +263,11 @@ int mqtt_rpc_unsubscribe(mqtt_bytes topic_filter, int *confirmed,
 
 /* `mode` is "graceful", the default, or "abrupt". */
 int mqtt_rpc_reconnect(mqtt_bytes mode, mqtt_fault *fault);
+
+/* The main process, once all others have ended, whether mqtt_init() was called
+ * or not. Logs how many accepted messages are lost, if the dispatcher was
+ * killed with some; does not block. */
+void mqtt_report_leftover(void);
 
 /* Ends mqtt_dispatch(), as soon as it runs if that is later.
  * Async-signal-safe. */

@@ -197,4 +197,5 @@ struct module_exports exports = {.name = "mqtt",
                                  .params = parameters,
                                  .pv_items = mqtt_pvs,
                                  .init_mod_f = mod_init,
-                                 .init_child_f = child_init};
+                                 .init_child_f = child_init,
+                                 .destroy_mod_f = mqtt_report_leftover};

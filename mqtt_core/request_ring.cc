@@ -109,6 +109,24 @@ RequestRing::Counters RequestRing::counters() const {
           indexes_->damaged.load(std::memory_order_relaxed)};
 }
 
+void RequestRing::ForEachQueued(
+    absl::FunctionRef<void(absl::string_view)> show) const {
+  // The reader may have got further than the tail says.  What it has consumed
+  // is free for the next lap, which makes no sense in this one.
+  uint64_t position = indexes_->tail.load(std::memory_order_acquire);
+  uint64_t cells = 0;
+  for (uint64_t passed = 0; passed < cell_count(); passed += cells) {
+    const uint64_t word = WordAt(position).load(std::memory_order_acquire);
+    const Kind kind = Classify(position, word);
+    if (kind == Kind::kReady) {
+      const absl::optional<absl::string_view> record = RecordAt(position, word);
+      if (record.has_value()) show(*record);
+    }
+    cells = kind == Kind::kFree || kind == Kind::kDamaged ? 1 : CellsOf(word);
+    position += cells;
+  }
+}
+
 uint64_t RequestRing::FreeWord(uint64_t position) const {
   return (position & ~mask_) << kCellsShift;
 }
@@ -136,6 +154,37 @@ pid_t RequestRing::OwnerOf(uint64_t word) {
 
 RequestRing::State RequestRing::StateOf(uint64_t word) {
   return static_cast<State>(word & kStateMask);
+}
+
+RequestRing::Kind RequestRing::Classify(uint64_t position,
+                                        uint64_t word) const {
+  if (word == FreeWord(position)) return Kind::kFree;
+  const uint64_t cells = CellsOf(word);
+  if (!IsOccupiedBy(position, word) || cells > cell_count() / 2 ||
+      cells > cell_count() - IndexOf(position)) {
+    return Kind::kDamaged;
+  }
+  switch (StateOf(word)) {
+    case State::kClaimed:
+      return Kind::kClaimed;
+    case State::kReady:
+      return Kind::kReady;
+    case State::kPadding:
+      return Kind::kPadding;
+    case State::kFree:
+      break;
+  }
+  return Kind::kDamaged;
+}
+
+absl::optional<absl::string_view> RequestRing::RecordAt(uint64_t position,
+                                                        uint64_t word) const {
+  const char* const cell = CellAt(position);
+  const uint64_t size = reinterpret_cast<const RecordHeader*>(cell)->load(
+      std::memory_order_relaxed);
+  const uint64_t room = CellsOf(word) * kCellSize - sizeof(RecordHeader);
+  if (size > room) return absl::nullopt;
+  return absl::string_view(cell + sizeof(RecordHeader), size);
 }
 
 RequestRing::PushResult RequestRing::TryPush(
@@ -235,7 +284,7 @@ RequestRingReader::Result RequestRingReader::Drain(size_t max_records,
   while (result.records < max_records && result.next == Next::kRecord) {
     const uint64_t word =
         ring_->WordAt(position_).load(std::memory_order_acquire);
-    switch (Classify(word)) {
+    switch (ring_->Classify(position_, word)) {
       case Kind::kFree:
         if (IsEmpty(word)) result.next = Next::kNothing;
         break;
@@ -250,7 +299,8 @@ RequestRingReader::Result RequestRingReader::Drain(size_t max_records,
         }
         break;
       case Kind::kReady:
-        if (const absl::optional<absl::string_view> record = RecordOf(word)) {
+        if (const absl::optional<absl::string_view> record =
+                ring_->RecordAt(position_, word)) {
           handle(*record);
           ++result.records;
           ++popped_;
@@ -273,30 +323,9 @@ RequestRingReader::Result RequestRingReader::Drain(size_t max_records,
 
 bool RequestRingReader::HasWork() const {
   // Sequentially consistent for the sake of Wakeup.
-  const Kind kind =
-      Classify(ring_->WordAt(position_).load(std::memory_order_seq_cst));
+  const Kind kind = ring_->Classify(
+      position_, ring_->WordAt(position_).load(std::memory_order_seq_cst));
   return kind != Kind::kFree && kind != Kind::kClaimed;
-}
-
-RequestRingReader::Kind RequestRingReader::Classify(uint64_t word) const {
-  if (word == ring_->FreeWord(position_)) return Kind::kFree;
-  const uint64_t cells = ring_->CellsOf(word);
-  if (!ring_->IsOccupiedBy(position_, word) ||
-      cells > ring_->cell_count() / 2 ||
-      cells > ring_->cell_count() - ring_->IndexOf(position_)) {
-    return Kind::kDamaged;
-  }
-  switch (RequestRing::StateOf(word)) {
-    case RequestRing::State::kClaimed:
-      return Kind::kClaimed;
-    case RequestRing::State::kReady:
-      return Kind::kReady;
-    case RequestRing::State::kPadding:
-      return Kind::kPadding;
-    case RequestRing::State::kFree:
-      break;
-  }
-  return Kind::kDamaged;
 }
 
 bool RequestRingReader::IsEmpty(uint64_t free_word) {
@@ -319,17 +348,6 @@ bool RequestRingReader::OwnerMayStillRun(uint64_t word) {
     return true;
   }
   return may_still_run_(RequestRing::OwnerOf(word), unfinished_since_);
-}
-
-absl::optional<absl::string_view> RequestRingReader::RecordOf(
-    uint64_t word) const {
-  const char* const cell = ring_->CellAt(position_);
-  const uint64_t size = reinterpret_cast<const RecordHeader*>(cell)->load(
-      std::memory_order_relaxed);
-  const uint64_t room =
-      ring_->CellsOf(word) * RequestRing::kCellSize - sizeof(RecordHeader);
-  if (size > room) return absl::nullopt;
-  return absl::string_view(cell + sizeof(RecordHeader), size);
 }
 
 void RequestRingReader::Skip(uint64_t word) {

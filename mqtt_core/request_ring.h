@@ -88,6 +88,11 @@ class RequestRing {
 
   Counters counters() const;
 
+  // Shows every finished record that the reader has not consumed, in order.
+  // For when the reader is gone, at whatever instruction: changes nothing, and
+  // never reads outside the ring.
+  void ForEachQueued(absl::FunctionRef<void(absl::string_view)> show) const;
+
   size_t capacity() const { return cell_count() * kCellSize; }
 
   // Half the capacity, less a header.  With more, a record and the padding
@@ -106,6 +111,9 @@ class RequestRing {
     kReady = 2,
     kPadding = 3,
   };
+
+  // What the word of the cell at some position says of it.
+  enum class Kind { kFree, kClaimed, kReady, kPadding, kDamaged };
 
   // On cache lines of their own, by who writes them.
   struct Indexes {
@@ -151,6 +159,11 @@ class RequestRing {
   uint64_t CellsOf(uint64_t word) const;
   static pid_t OwnerOf(uint64_t word);
   static State StateOf(uint64_t word);
+
+  Kind Classify(uint64_t position, uint64_t word) const;
+  // The record whose valid word is `word`; nullopt if its size is damaged.
+  absl::optional<absl::string_view> RecordAt(uint64_t position,
+                                             uint64_t word) const;
 
   absl::optional<Claim> TryClaim(size_t size, pid_t owner);
   void Write(const Claim& claim, size_t size,
@@ -211,12 +224,10 @@ class RequestRingReader {
   bool HasWork() const;
 
  private:
-  enum class Kind { kFree, kClaimed, kReady, kPadding, kDamaged };
+  using Kind = RequestRing::Kind;
 
-  Kind Classify(uint64_t word) const;
   bool IsEmpty(uint64_t free_word);
   bool OwnerMayStillRun(uint64_t word);
-  absl::optional<absl::string_view> RecordOf(uint64_t word) const;
   // Frees the cells of the record at position_, whose valid word is `word`, and
   // counts it as taken.
   void Consume(uint64_t word);

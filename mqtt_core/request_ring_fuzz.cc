@@ -98,6 +98,7 @@ class RingAndModel {
       }
     }
     if (!damaged_) CheckCounters();
+    CheckQueued();
   }
 
   // Ends all owners; whatever has happened, the ring must then come to be empty
@@ -232,10 +233,14 @@ class RingAndModel {
     Check(false);
   }
 
-  void Receive(absl::string_view record) {
+  void CheckIsInside(absl::string_view record) {
     const absl::Span<const char> memory = Peer::Memory(ring_);
     Check(record.data() >= memory.data() &&
           record.data() + record.size() <= memory.data() + memory.size());
+  }
+
+  void Receive(absl::string_view record) {
+    CheckIsInside(record);
     last_ = std::string(record);
     if (damaged_ || last_ == "recovered") return;
     while (!entries_.empty() && entries_.front().kind != Entry::Kind::kReady) {
@@ -270,6 +275,20 @@ class RingAndModel {
     Check(counters.damaged == 0);
     Check(ring_.ApproximateSize().records == pushed_ - popped_ - torn_);
     Check(ring_.ApproximateSize().bytes == (head_ - tail_) * kCellSize);
+  }
+
+  void CheckQueued() {
+    std::vector<std::string> queued;
+    ring_.ForEachQueued([&](absl::string_view record) {
+      CheckIsInside(record);
+      queued.emplace_back(record);
+    });
+    if (damaged_) return;
+    std::vector<std::string> expected;
+    for (const Entry& entry : entries_) {
+      if (entry.kind == Entry::Kind::kReady) expected.push_back(entry.record);
+    }
+    Check(queued == expected);
   }
 
   RequestRing ring_ = RequestRing::Create(RequestRing::kMinCapacity).value();

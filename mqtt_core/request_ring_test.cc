@@ -252,6 +252,72 @@ TEST(RequestRingTest, RingAndItsRecordsSurviveAMove) {
   EXPECT_THAT(DrainAll(reader), ElementsAre("record"));
 }
 
+// What is left when the reader is gone.
+
+std::vector<std::string> Queued(const RequestRing& ring) {
+  std::vector<std::string> records;
+  ring.ForEachQueued(
+      [&](absl::string_view record) { records.emplace_back(record); });
+  return records;
+}
+
+TEST(RequestRingQueuedTest, ShowsAllAndTakesNone) {
+  for (size_t offset = 0; offset < kCells; ++offset) {
+    SCOPED_TRACE(offset);
+    RequestRing ring = MakeRing();
+    RequestRingReader reader(&ring);
+    Turn(ring, reader, offset);
+    EXPECT_THAT(Queued(ring), IsEmpty());
+    ASSERT_EQ(ring.TryPush({RecordOfCells(1, 'a')}), PushResult::kPushed);
+    ASSERT_EQ(ring.TryPush({RecordOfCells(3, 'b')}), PushResult::kPushed);
+    ASSERT_EQ(ring.TryPush({RecordOfCells(2, 'c')}), PushResult::kPushed);
+    const std::vector<std::string> queued = Queued(ring);
+    EXPECT_THAT(queued,
+                ElementsAre(RecordOfCells(1, 'a'), RecordOfCells(3, 'b'),
+                            RecordOfCells(2, 'c')));
+    EXPECT_EQ(DrainAll(reader), queued);
+    EXPECT_THAT(Queued(ring), IsEmpty());
+  }
+}
+
+TEST(RequestRingQueuedTest, WhatTheReaderIsBusyWithIsTheFirst) {
+  constexpr size_t kManyCells = 64;
+  RequestRing ring = MakeRing(kManyCells * 64);
+  RequestRingReader reader(&ring);
+  size_t left = kManyCells;
+  for (size_t i = 0; i < kManyCells; ++i) {
+    ASSERT_EQ(ring.TryPush({absl::StrCat(i)}), PushResult::kPushed);
+  }
+  // The tail is behind most of the time.
+  reader.Drain(kUnlimited, [&](absl::string_view record) {
+    const std::vector<std::string> queued = Queued(ring);
+    EXPECT_THAT(queued, SizeIs(left));
+    EXPECT_EQ(queued.front(), record);
+    --left;
+  });
+  EXPECT_THAT(Queued(ring), IsEmpty());
+}
+
+TEST(RequestRingQueuedTest, PassesOverWhatIsUnfinished) {
+  RequestRing ring = MakeRing();
+  ASSERT_EQ(ring.TryPush({"before"}), PushResult::kPushed);
+  ASSERT_TRUE(Peer::TryClaim(ring, 100, kOwner).has_value());
+  ASSERT_EQ(ring.TryPush({"behind"}), PushResult::kPushed);
+  EXPECT_THAT(Queued(ring), ElementsAre("before", "behind"));
+}
+
+TEST(RequestRingQueuedTest, PassesOverWhatIsDamaged) {
+  RequestRing ring = MakeRing();
+  ASSERT_EQ(ring.TryPush({"first"}), PushResult::kPushed);
+  ASSERT_EQ(ring.TryPush({"second"}), PushResult::kPushed);
+  ASSERT_EQ(ring.TryPush({"third"}), PushResult::kPushed);
+  Peer::RecordSize(ring, 0) = 1000;
+  Peer::Word(ring, 1) = ~uint64_t{0};
+  EXPECT_THAT(Queued(ring), ElementsAre("third"));
+  Peer::Tail(ring) = 1000 * kCells;
+  EXPECT_THAT(Queued(ring), IsEmpty());
+}
+
 // Producers that come to a stop between two steps.
 
 struct Producers {
