@@ -113,15 +113,11 @@ bool Outbox::Withdraw(uint64_t id) {
 void Outbox::DropRefused() { DropFront(PublishOutcome::kDroppedRefused); }
 
 Outbox::Unconfirmed Outbox::unconfirmed() const {
-  Unconfirmed unconfirmed;
-  for (const Entry& entry : in_flight_) {
-    if (entry.message.qos == Qos::kAtMostOnce) continue;
-    if (unconfirmed.count == 0 || entry.id < unconfirmed.oldest) {
-      unconfirmed.oldest = entry.id;
-    }
-    ++unconfirmed.count;
-  }
-  return unconfirmed;
+  if (in_flight_.empty()) return {};
+  const auto oldest = std::min_element(
+      in_flight_.begin(), in_flight_.end(),
+      [](const Entry& a, const Entry& b) { return a.id < b.id; });
+  return {in_flight_.size(), oldest->id};
 }
 
 absl::optional<Outbox::Unacknowledged> Outbox::OldestUnacknowledged() const {

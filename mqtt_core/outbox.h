@@ -91,7 +91,7 @@ class Outbox {
   // The broker refuses what Next() returned: it closes the connection for it.
   void DropRefused();
 
-  // What is in flight at QoS 1 and 2.
+  // What is in flight: at QoS 0, what is not written.
   struct Unconfirmed {
     size_t count = 0;
     uint64_t oldest = 0;  // tells messages apart

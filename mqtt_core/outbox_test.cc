@@ -376,14 +376,17 @@ TEST_F(OutboxTest, KnowsWhatIsUnconfirmed) {
   for (const Qos qos : {kQos0, kQos2, kQos1}) Push("a", qos);
   EXPECT_EQ(outbox().unconfirmed().count, 0u);
   SubmitAll();
-  EXPECT_EQ(outbox().unconfirmed().count, 2u);
-  const int64_t oldest = outbox().unconfirmed().oldest;
+  EXPECT_EQ(outbox().unconfirmed().count, 3u);
+  const uint64_t oldest = outbox().unconfirmed().oldest;
   outbox().OnConnectionClosed(false);
+  EXPECT_EQ(outbox().unconfirmed().count, 2u);
+  EXPECT_GT(outbox().unconfirmed().oldest, oldest);
   SubmitAll(10);
   EXPECT_EQ(outbox().unconfirmed().oldest, oldest);
+  outbox().Confirm(10);
   outbox().Confirm(2);
   EXPECT_EQ(outbox().unconfirmed().count, 1u);
-  EXPECT_GT(outbox().unconfirmed().oldest, oldest);
+  EXPECT_GT(outbox().unconfirmed().oldest, oldest + 1);
 }
 
 TEST_F(OutboxTest, KnowsTheOldestThatIsNotAcknowledged) {

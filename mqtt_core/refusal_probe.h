@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Finds the publish for which the broker closes the connection. MQTT 3.1.1 has
-// no other way to refuse one (section 3.3.5), and a publish of QoS 1 or 2 is
-// sent again first after every reconnect: what is behind it would never leave.
+// no other way to refuse one (section 3.3.5), and a publish that was not
+// confirmed is sent again first after every reconnect: what is behind it would
+// never leave. At QoS 0 that is one that the socket has not taken: a large one,
+// which the broker refuses by its first bytes.
 //
 // Two connections in a row that the broker closes soon after CONNACK, with the
 // same message left as the oldest in flight, are the sign. From then on one
@@ -17,12 +19,12 @@
 // and a break with nothing in flight ends the search. So do keep-alive timeouts
 // and connections that were aborted here; attempts that fail change nothing.
 //
-// What is possible at QoS 2: the search takes a session in which nothing is in
-// flight, so the broker must forget the one it had. A message that the broker
-// has got and not yet completed then arrives twice. Where the broker refuses a
-// publish there is none: on the two connections before, what is older was
-// completed, and what is newer never read. But a network that breaks both right
-// after CONNACK looks the same.
+// What is possible at QoS 2: where more than QoS 0 is in flight, the search
+// takes a session in which nothing is in flight, so the broker must forget the
+// one it had. A message that the broker has got and not yet completed then
+// arrives twice. Where the broker refuses a publish there is none: on the two
+// connections before, what is older was completed, and what is newer never
+// read. But a network that breaks both right after CONNACK looks the same.
 //
 // Thread safety: none.
 #ifndef MQTT_CORE_REFUSAL_PROBE_H_

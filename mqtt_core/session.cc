@@ -20,6 +20,9 @@ namespace {
 // 65,535 packet identifiers, which they share with PUBLISH.
 constexpr size_t kSubscribeWindow = 1000;
 
+// MQTT has none of this value (MQTT 3.1.1 section 2.3.1).
+constexpr MqttClient::PacketId kNoPacketId = 0;
+
 // What DISCONNECT may take to leave after the time to drain has passed.
 constexpr Duration kDisconnectGrace = std::chrono::milliseconds(250);
 
@@ -143,18 +146,22 @@ void Session::SubmitWaiting() {
     if (message == nullptr) break;
     const absl::StatusOr<MqttClient::PacketId> packet_id =
         client_->Publish(*message);
-    if (packet_id.ok()) {
-      wants_acknowledgement |= message->qos != Qos::kAtMostOnce;
-      outbox_.MarkSubmitted(*packet_id);
-      if (refusal_probe_.is_searching()) {
-        refusal_probe_.OnSubmitted(clock_->Now());
-      }
-    } else if (absl::IsInvalidArgument(packet_id.status())) {
+    if (absl::IsInvalidArgument(packet_id.status())) {
       outbox_.DropNext();
       loss_log_.Add(Loss::kInvalid, 1);
-    } else {
-      break;  // The connection is ending; OnDisconnected() follows.
+      continue;
     }
+    // Where it is not OK the connection is ending, and OnDisconnected()
+    // follows. It may have broken as this message was written; the library
+    // forgets it at QoS 0, and so nothing more is heard of it.
+    const bool wants_answer = message->qos != Qos::kAtMostOnce;
+    if (!packet_id.ok() && wants_answer) break;
+    wants_acknowledgement |= wants_answer;
+    outbox_.MarkSubmitted(packet_id.value_or(kNoPacketId));
+    if (refusal_probe_.is_searching()) {
+      refusal_probe_.OnSubmitted(clock_->Now());
+    }
+    if (!packet_id.ok()) break;
   }
   client_->EndBatch();
   if (wants_acknowledgement && !acknowledge_timer_->IsRunning()) {
@@ -474,8 +481,10 @@ Duration Session::JudgeDisconnect(DisconnectKind kind) {
   if (verdict == Verdict::kNothing) {
     return reconnect_policy_.OnDisconnected(kind, now);
   }
-  client_->DropSession();
-  OnSessionLost();
+  if (outbox_.in_flight() > 0) {
+    client_->DropSession();
+    OnSessionLost();
+  }
   if (verdict == Verdict::kSearching) {
     log_->Info(
         "the broker may close the connection for one of the messages in "
@@ -517,10 +526,7 @@ void Session::LogAttemptFailure(const DisconnectReason& reason,
 }
 
 void Session::OnPublished(MqttClient::PacketId packet_id) {
-  const bool is_tried =
-      refusal_probe_.is_searching() && outbox_.unconfirmed().count > 0;
-  outbox_.Confirm(packet_id);
-  if (is_tried) refusal_probe_.OnConfirmed();
+  if (outbox_.Confirm(packet_id)) refusal_probe_.OnConfirmed();
   if (outbox_.waiting() > 0 && outbox_.IsWindowHalfEmpty()) SubmitWaiting();
   ContinueStop();
 }

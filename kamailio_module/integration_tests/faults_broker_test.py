@@ -331,3 +331,45 @@ def test_a_publish_that_mosquitto_denies_in_a_kept_session(
     )
     arrived = [subscriber.wait_message().topic for _ in range(3)]
     assert sorted(arrived) == ["out/0", "out/1", "out/2"]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_publish_that_is_too_large_for_mosquitto(
+    environment: Environment, qos: int
+) -> None:
+    broker = environment.broker(options=["max_packet_size 100000"])
+    subscriber = environment.mqtt_client(broker)
+    subscriber.subscribe("out/#")
+    kamailio = environment.kamailio(
+        KamailioConfiguration(
+            parameters=at(broker, reconnect_delay=1),
+            # 8 MiB, more than the sockets take.
+            request_route=f"""
+                $var(large) = "12345678";
+                $var(i) = 0;
+                while ($var(i) < 20) {{
+                    $var(large) = $var(large) + $var(large);
+                    $var(i) = $var(i) + 1;
+                }}
+                mqtt_publish("large", "$var(large)", {qos});
+                mqtt_publish("out/0", "x", 0);
+                mqtt_publish("out/1", "y", 1);""",
+        ),
+        memory=(64, 128),
+    )
+    kamailio.start()
+    ledger = Ledger(kamailio)
+    ledger.wait_connected()
+    environment.sip_client(kamailio).request()
+    ledger.wait("the messages", lambda: ledger["accepted"] == 3)
+    ledger.wait_delivered()
+
+    counters = ledger.read()
+    assert counters[f"dropped_refused_qos{qos}"] == 1
+    assert counters["acknowledged_qos1"] == 1
+    assert counters["written_qos0"] + counters["possibly_lost_qos0"] == 1
+    # Two for the search to begin, three for it to end, and the first time.
+    assert counters["disconnects"] <= 6
+    assert kamailio.log().count('dropped a publish to "large"') == 1
+    arrived = {subscriber.wait_message().topic for _ in range(2)}
+    assert arrived == {"out/0", "out/1"}
