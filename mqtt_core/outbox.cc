@@ -75,13 +75,20 @@ int64_t Outbox::Push(Message message, TimePoint now, bool withdrawable) {
 }
 
 const Message* Outbox::Next() const {
-  if (waiting_.empty() || in_flight() >= window_) return nullptr;
+  if (waiting_.empty() || in_flight() >= window_ || !HasPacketIds()) {
+    return nullptr;
+  }
   const Message& message = waiting_.front().message;
   if (message.qos == Qos::kExactlyOnce &&
       exactly_once_in_flight_ >= options_.exactly_once_window) {
     return nullptr;
   }
   return &message;
+}
+
+bool Outbox::HasPacketIds() const {
+  return in_flight_.empty() ||
+         packet_ids_ - in_flight_.front().packet_ids_before < kPacketIds;
 }
 
 bool Outbox::IsWindowHalfEmpty() const {
@@ -95,10 +102,12 @@ void Outbox::MarkSubmitted(PacketId packet_id) {
   const auto entry = waiting_.begin();
   withdrawable_.erase(entry->id);
   entry->submitted_before = submitted_;
+  entry->packet_ids_before = packet_ids_++;
+  entry->packet_id = packet_id;
   if (entry->message.qos == Qos::kAtMostOnce) ++submitted_;
   if (entry->message.qos == Qos::kExactlyOnce) ++exactly_once_in_flight_;
   in_flight_.splice(in_flight_.end(), waiting_, entry);
-  in_flight_by_id_[packet_id] = entry;
+  in_flight_by_id_.try_emplace(packet_id, entry);
 }
 
 void Outbox::DropNext() { DropFront(PublishOutcome::kDroppedInvalid); }
@@ -148,6 +157,12 @@ bool Outbox::Confirm(PacketId packet_id) {
   if (message.qos == Qos::kExactlyOnce) --exactly_once_in_flight_;
   CountGone(message);
   in_flight_.erase(entry);
+  if (in_flight_by_id_.size() < in_flight_.size()) {
+    const auto next = std::find_if(
+        in_flight_.begin(), in_flight_.end(),
+        [&](const Entry& other) { return other.packet_id == packet_id; });
+    if (next != in_flight_.end()) in_flight_by_id_.emplace(packet_id, next);
+  }
   return true;
 }
 
@@ -159,12 +174,14 @@ void Outbox::OnPingResponse() {
 
 int64_t Outbox::OnConnectionClosed(bool cleanly) {
   Entries at_most_once;
-  for (auto it = in_flight_by_id_.begin(); it != in_flight_by_id_.end();) {
-    const auto current = it++;
-    current->second->submitted_before = 0;
-    if (current->second->message.qos == Qos::kAtMostOnce) {
-      at_most_once.splice(at_most_once.end(), in_flight_, current->second);
-      in_flight_by_id_.erase(current);
+  in_flight_by_id_.clear();
+  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
+    const auto entry = it++;
+    entry->submitted_before = 0;
+    if (entry->message.qos == Qos::kAtMostOnce) {
+      at_most_once.splice(at_most_once.end(), in_flight_, entry);
+    } else {
+      in_flight_by_id_.try_emplace(entry->packet_id, entry);
     }
   }
   Requeue(std::move(at_most_once));

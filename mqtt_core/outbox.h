@@ -8,6 +8,11 @@
 // they are confirmed or the session is lost: then they wait again too, all in
 // the order of acceptance.
 //
+// A packet identifier must not be used again while its message is in flight
+// (MQTT 3.1.1 section 2.3.1), and libmosquitto counts through all 65,535
+// without looking. So nothing is submitted, at any QoS, when so many were used
+// since the oldest message in flight that this one's would soon come up.
+//
 // What is in flight neither expires nor makes room for newer messages, with or
 // without a connection: the broker may have it.
 //
@@ -49,6 +54,11 @@ class Outbox {
  public:
   using PacketId = MqttClient::PacketId;
 
+  // How many identifiers may be used while a message is in flight. The rest is
+  // for those that the protocol library uses and nobody counts here: a call
+  // that fails takes one, too.
+  static constexpr int64_t kPacketIds = 60000;
+
   class Observer {
    public:
     virtual ~Observer() = default;
@@ -81,11 +91,16 @@ class Outbox {
   // Takes a message back. False: it was submitted, or is gone.
   bool Withdraw(uint64_t id);
 
-  // The message to submit next; null when nothing waits or the window is full.
-  // Valid until the next call of a method that is not const.
+  // The message to submit next; null when nothing waits, the window is full or
+  // packet identifiers have run out. Valid until the next call of a method that
+  // is not const.
   const Message* Next() const;
-  // What Next() returned was submitted under `packet_id`.
+  // What Next() returned was submitted under `packet_id`. Of messages in flight
+  // under the same one, the oldest is confirmed first.
   void MarkSubmitted(PacketId packet_id);
+  // A SUBSCRIBE or UNSUBSCRIBE was: they share the identifiers. These two may
+  // have one that a message is in flight under, since the answers differ.
+  void CountPacketId() { ++packet_ids_; }
   // What Next() returned can never be sent.
   void DropNext();
   // The broker refuses what Next() returned: it closes the connection for it.
@@ -146,7 +161,10 @@ class Outbox {
     uint64_t id;  // counts up with each message accepted
     Message message;
     TimePoint accepted_at;
-    int64_t submitted_before = 0;  // submitted_ when it was submitted itself
+    // submitted_ and packet_ids_ when it was submitted itself.
+    int64_t submitted_before = 0;
+    int64_t packet_ids_before = 0;
+    PacketId packet_id = 0;
   };
   using Entries = std::list<Entry>;
 
@@ -158,6 +176,7 @@ class Outbox {
   void CountGone(const Message& message);
   void Report(const Entry& entry, PublishOutcome outcome);
   bool ExceedsLimits() const;
+  bool HasPacketIds() const;
 
   const OutboxOptions options_;
   // Under a low limit, half of it: so that new messages can displace old ones.
@@ -166,9 +185,10 @@ class Outbox {
   Observer* const observer_;
   uint64_t next_id_ = 1;
   int64_t bytes_ = 0;
-  Entries waiting_;  // by id
-  Entries in_flight_;
+  Entries waiting_;    // by id
+  Entries in_flight_;  // in the order of submission
   absl::flat_hash_map<PacketId, Entries::iterator> in_flight_by_id_;
+  int64_t packet_ids_ = 0;  // used in all
   size_t exactly_once_in_flight_ = 0;
   // Withdrawable messages that were never submitted, by id.
   absl::flat_hash_map<uint64_t, Entries::iterator> withdrawable_;

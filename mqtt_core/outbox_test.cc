@@ -262,26 +262,53 @@ TEST_F(OutboxTest, AnIdentifierUsedTwiceLosesNoMessage) {
   Submit(7);
   Submit(7);
   EXPECT_TRUE(outbox().Confirm(7));
+  EXPECT_EQ(outbox().OldestUnacknowledged()->message->topic, "b");
+  EXPECT_TRUE(outbox().Confirm(7));
   EXPECT_FALSE(outbox().Confirm(7));
-  EXPECT_EQ(outbox().in_flight(), 1u);
-  LoseSession();
-  EXPECT_THAT(SubmitAll(), ElementsAre("a"));
+  EXPECT_TRUE(outbox().empty());
 }
 
-// The broker never acknowledges one message: what leaves after it must not
-// pile up behind it.
-TEST_F(OutboxTest, AMessageThatIsNeverConfirmedHoldsNothingBack) {
-  options_.window = 2;
+TEST_F(OutboxTest, AnIdentifierUsedTwiceIsThatOfTheNewerOneWhenTheOlderWaits) {
+  Push("zero", kQos0);
+  Push("a");
+  Submit(7);
+  Submit(7);
+  EXPECT_EQ(outbox().OnConnectionClosed(false), 0);
+  EXPECT_EQ(outbox().waiting(), 1u);
+  EXPECT_TRUE(outbox().Confirm(7));
+  EXPECT_EQ(statistics_.acknowledged.Get(kQos1), 1);
+  EXPECT_THAT(SubmitAll(), ElementsAre("zero"));
+}
+
+// The broker acknowledges one message late, or never.
+TEST_F(OutboxTest, NoIdentifierIsUsedAgainWhileItsMessageIsInFlight) {
   Push("stuck");
   Submit(1);
-  for (int i = 0; i < 100000; ++i) {
-    Push(absl::StrCat(i));
-    Submit(2);
-    ASSERT_TRUE(outbox().Confirm(2));
+  for (int64_t i = 1; i < Outbox::kPacketIds - 1000; ++i) {
+    Push(absl::StrCat(i), static_cast<Qos>(i % 3));
+    Submit(static_cast<Outbox::PacketId>(i + 1));
+    ASSERT_TRUE(outbox().Confirm(static_cast<Outbox::PacketId>(i + 1)));
   }
-  EXPECT_EQ(outbox().in_flight(), 1u);
+  for (int i = 0; i < 999; ++i) outbox().CountPacketId();
+  Push("last");
+  Push("zero", kQos0);
+  EXPECT_THAT(SubmitAll(Outbox::kPacketIds), ElementsAre("last"));
+  outbox().Confirm(Outbox::kPacketIds);
+  EXPECT_EQ(outbox().Next(), nullptr);
+  outbox().Confirm(1);
+  EXPECT_THAT(SubmitAll(), ElementsAre("zero"));
+}
+
+TEST_F(OutboxTest, IdentifiersComeBackWithTheSession) {
+  Push("stuck");
+  Submit(1);
+  for (int64_t i = 0; i < Outbox::kPacketIds; ++i) outbox().CountPacketId();
+  Push("a");
+  EXPECT_EQ(outbox().Next(), nullptr);
+  outbox().OnConnectionClosed(false);
+  EXPECT_EQ(outbox().Next(), nullptr);
   LoseSession();
-  EXPECT_THAT(SubmitAll(), ElementsAre("stuck"));
+  EXPECT_THAT(SubmitAll(), ElementsAre("stuck", "a"));
 }
 
 TEST_F(OutboxTest, ALostSessionPutsWhatIsInFlightBackInOrder) {

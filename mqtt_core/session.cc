@@ -230,7 +230,10 @@ void Session::SendPendingUnsubscriptions() {
         client_->Unsubscribe(filter);
     // The connection is ending; OnDisconnected() follows.
     if (absl::IsUnavailable(packet_id.status())) break;
-    if (packet_id.ok()) unsubscribing_[*packet_id] = filter;
+    if (packet_id.ok()) {
+      outbox_.CountPacketId();
+      unsubscribing_[*packet_id] = filter;
+    }
     unwanted_.erase(unwanted_.begin());
   }
   client_->EndBatch();
@@ -278,6 +281,7 @@ void Session::SendPendingSubscriptions() {
     const absl::StatusOr<MqttClient::PacketId> packet_id =
         client_->Subscribe(subscription->filter, subscription->requested_qos);
     if (packet_id.ok()) {
+      outbox_.CountPacketId();
       subscriptions_.MarkSent(subscription->filter, *packet_id);
     } else if (absl::IsInvalidArgument(packet_id.status())) {
       subscriptions_.MarkRefused(subscription->filter,
