@@ -252,6 +252,7 @@ TEST_F(MosquittoClientSessionTest, AttemptsThatFailChangeNothing) {
     if (i > 0) WaitForConnects(1);
     peer().client.Abort({DisconnectKind::kTimeout, "enough"});
     EXPECT_EQ(peer().WaitForEnd().text, "enough");
+    WaitForThreadsToEnd();  // The one that connects gives back what it has.
   }
   ConnectAndWait({Answer::kOldSession});
   WaitFor(kPubrel);

@@ -197,8 +197,9 @@ void Session::OnAcknowledgeTimer() {
 
 void Session::Subscribe(const std::string& filter, Qos qos,
                         SubscriptionOrigin origin) {
-  unwanted_.erase(filter);
+  const bool was_unwanted = unwanted_.erase(filter) > 0;
   if (!subscriptions_.Add(filter, qos, origin)) return;
+  if (was_unwanted) subscriptions_.MarkInSession(filter);
   UpdateSubscriptionGauges();
   observer_->OnSubscriptionChanged(*subscriptions_.Find(filter), false);
   SendPendingSubscriptions();
@@ -212,9 +213,12 @@ bool Session::Unsubscribe(const std::string& filter) {
     return false;
   }
   observer_->OnSubscriptionChanged(*subscription, true);
+  // With a connection somebody may wait for UNSUBACK.
+  if (subscription->in_session || state_ == State::kConnected) {
+    unwanted_.insert(filter);
+  }
   subscriptions_.Remove(filter);
   UpdateSubscriptionGauges();
-  if (has_session_) unwanted_.insert(filter);
   SendPendingUnsubscriptions();
   return true;
 }
@@ -339,7 +343,7 @@ void Session::ContinueStop() {
 bool Session::LeaveSubscriptions() {
   if (!client_->IsSessionKept()) return true;
   for (const Subscription& subscription : subscriptions_.All()) {
-    unwanted_.insert(subscription.filter);
+    if (subscription.in_session) unwanted_.insert(subscription.filter);
   }
   subscriptions_.Clear();
   UpdateSubscriptionGauges();
@@ -396,7 +400,6 @@ void Session::OnConnected() {
   statistics_->connects.Add();
   statistics_->connected.Set(1);
   log_->Notice(absl::StrCat("connected to ", options_.broker));
-  has_session_ = true;
   is_session_kept_ = client_->IsSessionKept();
   SendPendingUnsubscriptions();
   SendPendingSubscriptions();
@@ -430,7 +433,11 @@ void Session::OnDisconnected(const DisconnectReason& reason) {
   subscriptions_.OnConnectionLost();
   UpdateSubscriptionGauges();
   for (auto& [packet_id, filter] : unsubscribing_) {
-    if (subscriptions_.Find(filter) == nullptr) unwanted_.insert(filter);
+    if (subscriptions_.Find(filter) == nullptr) {
+      unwanted_.insert(filter);
+    } else {
+      subscriptions_.MarkInSession(filter);
+    }
   }
   unsubscribing_.clear();
   if (disconnecting_) {
@@ -510,7 +517,7 @@ void Session::DropRefused() {
 void Session::OnSessionLost() {
   NoteUnconfirmed();
   outbox_.OnSessionLost();
-  has_session_ = false;
+  subscriptions_.OnSessionLost();
   is_session_kept_ = false;
   unwanted_.clear();
   unsubscribing_.clear();

@@ -188,10 +188,8 @@ class Session final : private MqttClient::Listener {
   ConnectionStatus published_status_ ABSL_GUARDED_BY(published_status_mutex_);
   Outbox outbox_;
   SubscriptionTable subscriptions_;
-  // Whether the broker may know subscriptions of ours, with or without a
-  // connection. Then these are the ones to end: to be sent, and sent but not
-  // answered.
-  bool has_session_ = false;
+  // Subscriptions that the broker's session may have, to be ended: UNSUBSCRIBE
+  // to be sent, and sent but not answered.
   std::set<std::string> unwanted_;
   absl::flat_hash_map<MqttClient::PacketId, std::string> unsubscribing_;
   // Whether it collects messages without a connection.

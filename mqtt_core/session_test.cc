@@ -1014,6 +1014,54 @@ TEST_F(SessionKeptTest, UnsubscribingWithoutAConnectionIsSentLater) {
   EXPECT_THAT(Subscribed(), ElementsAre("h", "g"));
 }
 
+TEST_F(SessionKeptTest, WhatTheBrokerNeverKnewIsNotUnsubscribedFrom) {
+  Connect();
+  Lose();
+  for (int i = 0; i < 10000; ++i) {
+    const std::string filter = absl::StrCat("f", i);
+    Subscribe(filter);
+    session().Unsubscribe(filter);
+  }
+  Subscribe("left");
+  Stop(seconds(3));
+  EXPECT_THAT(Unsubscribed(), IsEmpty());
+}
+
+TEST_F(SessionKeptTest, WhatTheBrokerMayKnowIsUnsubscribedFromInTheEnd) {
+  Connect();
+  Subscribe("f");
+  Subscribe("g");
+  // Never answered.
+  Lose();
+  for (int i = 0; i < 3; ++i) {
+    session().Unsubscribe("f");
+    Subscribe("f");
+  }
+  session().Unsubscribe("f");
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), ElementsAre("f"));
+  EXPECT_THAT(Subscribed(), ElementsAre("g"));
+  // Neither is this; and what is wanted again in vain remains known.
+  client_.SetSubmitStatus(absl::UnavailableError("no connection"));
+  Subscribe("f");
+  Lose();
+  session().Unsubscribe("f");
+  client_.SetSubmitStatus(absl::OkStatus());
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), ElementsAre("f"));
+}
+
+TEST_F(SessionKeptTest, ASessionThatIsLostKnowsNoSubscriptions) {
+  Connect();
+  Subscribe("f");
+  GrantAll();
+  Lose();
+  client_.LoseSession();
+  session().Unsubscribe("f");
+  Reconnect();
+  EXPECT_THAT(Unsubscribed(), IsEmpty());
+}
+
 TEST_F(SessionKeptTest, AnUnsubscribeThatWasNotAnsweredIsSentAgain) {
   Connect();
   for (const char* filter : {"f", "g", "h"}) Subscribe(filter);

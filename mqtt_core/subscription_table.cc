@@ -79,7 +79,12 @@ void SubscriptionTable::MarkSent(absl::string_view filter, uint16_t packet_id) {
   if (former != in_flight_.end()) Reset(former->second);
   LeaveState(subscription);
   subscription->packet_id = packet_id;
+  subscription->in_session = true;
   in_flight_.emplace(packet_id, subscription);
+}
+
+void SubscriptionTable::MarkInSession(absl::string_view filter) {
+  FindMutable(filter)->in_session = true;
 }
 
 void SubscriptionTable::MarkRefused(absl::string_view filter,
@@ -111,6 +116,12 @@ const Subscription* SubscriptionTable::OnSuback(uint16_t packet_id,
 
 void SubscriptionTable::OnConnectionLost() {
   for (auto& [id, subscription] : subscriptions_) Reset(&subscription);
+}
+
+void SubscriptionTable::OnSessionLost() {
+  for (auto& [id, subscription] : subscriptions_) {
+    subscription.in_session = false;
+  }
 }
 
 size_t SubscriptionTable::RecordMessage(absl::string_view topic,

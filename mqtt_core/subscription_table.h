@@ -44,6 +44,9 @@ struct Subscription {
   SubscriptionState state = SubscriptionState::kPending;
   // The packet identifier of the SUBSCRIBE under way; 0 if there is none.
   uint16_t packet_id = 0;
+  // Whether the broker's session may have it: a SUBSCRIBE was sent in it, on
+  // the present connection or an earlier one.
+  bool in_session = false;
   // While active.
   std::optional<Qos> granted_qos;
   // While refused: the return code of the SUBACK, absent if the SUBSCRIBE never
@@ -96,6 +99,10 @@ class SubscriptionTable {
   // it must be sent once more.
   void MarkSent(absl::string_view filter, uint16_t packet_id);
 
+  // The broker's session may have `filter`, which is in the table, from an
+  // earlier subscription.
+  void MarkInSession(absl::string_view filter);
+
   // `filter` cannot be sent to the broker, for `reason`. No effect if it is not
   // pending.
   void MarkRefused(absl::string_view filter, absl::string_view reason);
@@ -109,6 +116,9 @@ class SubscriptionTable {
   // Nothing is granted, refused or under way any longer: all subscriptions must
   // be sent again.
   void OnConnectionLost();
+
+  // The broker's session has none of them any longer.
+  void OnSessionLost();
 
   // Counts a message that came in for `topic` at `now` with `payload_bytes`
   // towards every subscription that it matches. Returns how many these are.

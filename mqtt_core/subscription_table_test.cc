@@ -289,6 +289,26 @@ TEST(SubscriptionTableTest, ASubscriptionMayBeSentTwice) {
   EXPECT_EQ(table.OnSuback(8, 0), table.Find("a"));
 }
 
+TEST(SubscriptionTableTest, KnowsWhatTheSessionMayHave) {
+  SubscriptionTable table;
+  table.Add("a", kQos1, kScript);
+  table.Add("b", kQos1, kScript);
+  EXPECT_FALSE(table.Find("a")->in_session);
+  table.MarkSent("a", 1);
+  EXPECT_TRUE(table.Find("a")->in_session);
+  table.OnSuback(1, 0x80);
+  table.OnConnectionLost();
+  EXPECT_TRUE(table.Find("a")->in_session);
+  EXPECT_FALSE(table.Find("b")->in_session);
+  table.Remove("a");
+  table.Add("a", kQos1, kScript);
+  EXPECT_FALSE(table.Find("a")->in_session);
+  table.MarkInSession("a");
+  EXPECT_TRUE(table.Find("a")->in_session);
+  table.OnSessionLost();
+  EXPECT_FALSE(table.Find("a")->in_session);
+}
+
 TEST(SubscriptionTableTest, ALostConnectionMakesAllPending) {
   SubscriptionTable table;
   table.Add("active", kQos0, kScript);
