@@ -170,7 +170,7 @@ void Session::SubmitWaiting() {
 }
 
 void Session::WatchAcknowledgements() {
-  unacknowledged_.reset();
+  last_look_.reset();
   acknowledge_timer_->Start(options_.acknowledge_timeout);
 }
 
@@ -180,9 +180,14 @@ void Session::OnAcknowledgeTimer() {
   if (!oldest.has_value() || disconnecting_ || reconnect_mode_.has_value()) {
     return;
   }
-  if (oldest->id != unacknowledged_) {
+  const int64_t acknowledged = statistics_->acknowledged.Total();
+  // Where later ones were acknowledged since, the broker has passed it over.
+  const bool is_kept_back =
+      last_look_.has_value() && last_look_->oldest == oldest->id &&
+      (last_look_->has_arrived || last_look_->acknowledged < acknowledged);
+  if (!is_kept_back) {
     WatchAcknowledgements();
-    if (!client_->IsOutputWaiting()) unacknowledged_ = oldest->id;
+    last_look_ = {oldest->id, !client_->IsOutputWaiting(), acknowledged};
     return;
   }
   log_->Warning(absl::StrCat(

@@ -203,10 +203,15 @@ class Session final : private MqttClient::Listener {
   const std::unique_ptr<Timer> reconnect_timer_;
   const std::unique_ptr<Timer> quiet_timer_;  // publish nothing while it runs
   const std::unique_ptr<Timer> expiry_timer_;
-  // Runs while a connection may have something of QoS 1 or 2 in flight; and the
-  // oldest when it last fired, if TCP had brought that to the other end.
+  // Runs while a connection may have something of QoS 1 or 2 in flight.
   const std::unique_ptr<Timer> acknowledge_timer_;
-  absl::optional<uint64_t> unacknowledged_;
+  // What there was when it last fired.
+  struct Look {
+    uint64_t oldest;       // message in flight
+    bool has_arrived;      // TCP had brought it to the other end
+    int64_t acknowledged;  // messages, in all
+  };
+  absl::optional<Look> last_look_;
   std::string last_failure_;  // logged; the same again is not worth a line
 
   // While the connection or attempt ends because of Reconnect().

@@ -1373,6 +1373,20 @@ TEST_P(SessionUnacknowledgedTest, WhatIsOnItsWayIsNotKeptBack) {
   EXPECT_EQ(statistics_.disconnects.Get(), 1);
 }
 
+// A busy connection always has something on its way.
+TEST_P(SessionUnacknowledgedTest, WhatIsPassedOverIsKeptBack) {
+  Connect();
+  client_.SetOutputWaiting(true);
+  Publish("kept back");
+  loop_.Advance(Timeout());
+  Publish("later");
+  Acknowledge(1);
+  loop_.Advance(Timeout() - nanoseconds(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 0);
+  loop_.Advance(nanoseconds(1));
+  EXPECT_EQ(statistics_.disconnects.Get(), 1);
+}
+
 TEST_P(SessionUnacknowledgedTest, WithNothingInFlightNoTimerRuns) {
   Connect();
   Publish("zero", kQos0);
