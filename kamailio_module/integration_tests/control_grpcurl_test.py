@@ -13,7 +13,7 @@ from kamailio_module.integration_tests.scene import CLIENT_ID, Scene, at
 from kamailio_module.integration_tests.traffic import closed_port
 from tools.harness import fake_broker
 from tools.harness.environment import Environment
-from tools.harness.fake_broker import FakeBroker, Session
+from tools.harness.fake_broker import FakeBroker
 from tools.harness.grpcurl import SERVICE, Grpcurl
 from tools.harness.kamailio import KamailioConfiguration
 from tools.harness.ledger import Ledger
@@ -199,12 +199,7 @@ def test_errors(environment: Environment) -> None:
 def test_a_subscription_that_is_given_up_meanwhile(
     environment: Environment,
 ) -> None:
-    def never_answer(session: Session) -> None:
-        session.accept_connect()
-        while session.read() is not None:
-            pass
-
-    broker = environment.own(FakeBroker(never_answer))
+    broker = environment.own(FakeBroker(fake_broker.answer_only(0)))
     kamailio = environment.kamailio(KamailioConfiguration(parameters=at(broker)))
     kamailio.start()
     Ledger(kamailio).wait_connected()

@@ -16,8 +16,9 @@ from kamailio_module.integration_tests.traffic import (
     closed_port,
     start_kamailio,
 )
+from tools.harness import fake_broker
 from tools.harness.environment import Environment
-from tools.harness.fake_broker import FakeBroker, Session
+from tools.harness.fake_broker import FakeBroker
 from tools.harness.kamailio import Kamailio, KamailioConfiguration
 from tools.harness.ledger import EVERY_QOS, Ledger
 from tools.harness.process import suspend
@@ -76,16 +77,9 @@ def test_what_is_in_flight_is_counted_and_what_was_sent_is_not(
 ) -> None:
     acknowledged = 100
 
-    def tire(session: Session) -> None:
-        session.accept_connect()
-        for _ in range(acknowledged):
-            packet = session.read()
-            assert packet is not None
-            session.answer(packet)
-        while session.read() is not None:
-            pass
-
-    broker = environment.own(FakeBroker(tire))
+    broker = environment.own(
+        FakeBroker(fake_broker.answer_only(acknowledged))
+    )
     kamailio = start_kamailio(environment, broker)
     ledger = Ledger(kamailio)
     traffic = Traffic(environment, kamailio)

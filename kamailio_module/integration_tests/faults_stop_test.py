@@ -18,9 +18,10 @@ from kamailio_module.integration_tests.traffic import (
     start_kamailio,
     stop_in_time,
 )
+from tools.harness import fake_broker
 from tools.harness.delivered import Delivered
 from tools.harness.environment import Environment
-from tools.harness.fake_broker import FakeBroker, Session
+from tools.harness.fake_broker import FakeBroker
 from tools.harness.ledger import EVERY_QOS, Ledger
 from tools.harness.mqtt_packets import PacketType
 from tools.harness.tcp_proxy import TcpProxy
@@ -50,27 +51,14 @@ def test_a_backlog_is_delivered_before_the_end(
     assert sorted(Delivered(broker).numbers) == traffic.accepted()
 
 
-def never_acknowledge(session: Session) -> None:
-    session.accept_connect()
-    while session.read() is not None:
-        pass
-
-
 def test_what_is_left_at_the_deadline_is_counted(
     environment: Environment,
 ) -> None:
     acknowledged = 100
 
-    def tire(session: Session) -> None:
-        session.accept_connect()
-        for _ in range(acknowledged):
-            packet = session.read()
-            assert packet is not None
-            session.answer(packet)
-        while session.read() is not None:
-            pass
-
-    broker = environment.own(FakeBroker(tire))
+    broker = environment.own(
+        FakeBroker(fake_broker.answer_only(acknowledged))
+    )
     kamailio = start_kamailio(environment, broker, drain_timeout=500)
     ledger = Ledger(kamailio)
     traffic = Traffic(environment, kamailio)
@@ -97,7 +85,7 @@ def test_a_drain_ends_before_kamailio_kills_its_processes(
     drain_timeout: int,
     used: int,
 ) -> None:
-    broker = environment.own(FakeBroker(never_acknowledge))
+    broker = environment.own(FakeBroker(fake_broker.answer_only(0)))
     kamailio = start_kamailio(
         environment,
         broker,

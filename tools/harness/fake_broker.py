@@ -159,6 +159,22 @@ def send_after_connect(data: bytes) -> Script:
     return script
 
 
+def answer_only(count: int) -> Script:
+    """Accepts the session and answers so many packets, then reads on and
+    answers nothing."""
+
+    def script(session: Session) -> None:
+        session.accept_connect()
+        for _ in range(count):
+            packet = session.read()
+            assert packet is not None
+            session.answer(packet)
+        while session.read() is not None:
+            pass
+
+    return script
+
+
 def never_read(session: Session) -> None:
     """Accepts the session, and then reads nothing more."""
     session.accept_connect()
