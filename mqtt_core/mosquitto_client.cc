@@ -3,10 +3,8 @@
 #include "mqtt_core/mosquitto_client.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,10 +206,7 @@ bool MosquittoClient::WantsMore() const {
 
 // The kernel holds megabytes, which take a slow link minutes.
 bool MosquittoClient::IsOutputWaiting() const {
-  int unacknowledged = 0;
-  return !WantsMore() ||
-         ioctl(connection_->descriptor(), SIOCOUTQ, &unacknowledged) != 0 ||
-         unacknowledged > 0;
+  return !WantsMore() || connection_->HasUnacknowledgedOutput();
 }
 
 void MosquittoClient::OnResolved(

@@ -499,18 +499,21 @@ void MosquittoConnection::SendDisconnect() {
   }
 }
 
+bool MosquittoConnection::HasUnacknowledgedOutput() const {
+  int bytes = 0;
+  return ioctl(descriptor(), SIOCOUTQ, &bytes) != 0 || bytes > 0;
+}
+
 bool MosquittoConnection::HasOutputAdvanced() {
   tcp_info info = {};
   socklen_t size = sizeof(info);
-  int unacknowledged = 0;
-  if (getsockopt(descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ||
-      ioctl(descriptor(), SIOCOUTQ, &unacknowledged) < 0) {
+  if (getsockopt(descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) < 0) {
     return false;
   }
   const uint64_t before =
       std::exchange(bytes_acknowledged_, uint64_t{info.tcpi_bytes_acked});
   const bool advanced = output_waited_ && bytes_acknowledged_ > before;
-  output_waited_ = WantsToWrite() || (advanced && unacknowledged > 0);
+  output_waited_ = WantsToWrite() || (advanced && HasUnacknowledgedOutput());
   return advanced;
 }
 

@@ -134,6 +134,8 @@ class MosquittoConnection {
   void Write();
   // Whether something waits for the socket to be writable.
   bool WantsToWrite() const;
+  // Whether TCP has not brought all that was written to the other end yet.
+  bool HasUnacknowledgedOutput() const;
 
   // Sends PINGREQ if it is due, ends the connection if PINGRESP is overdue and
   // the broker has not taken any of the output that waited the last time.

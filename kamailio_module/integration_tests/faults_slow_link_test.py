@@ -42,6 +42,16 @@ def ask(environment: Environment, kamailio: Kamailio, size: int) -> None:
     sip.request("MESSAGE", body=b"x" * size)
 
 
+def wait_acknowledged(ledger: Ledger, count: int) -> None:
+    """Waits for messages of QoS 1, all of them on the first connection."""
+    ledger.wait(
+        f"{count} acknowledged",
+        lambda: ledger["acknowledged_qos1"] == count,
+        deadline=DEADLINE,
+    )
+    assert ledger["connects"] == 1
+
+
 def test_a_message_that_takes_long(environment: Environment) -> None:
     kamailio = start(
         environment,
@@ -55,13 +65,7 @@ def test_a_message_that_takes_long(environment: Environment) -> None:
         sl_send_reply("200", "OK");""",
     )
     ask(environment, kamailio, 1024)
-    ledger = Ledger(kamailio)
-    ledger.wait(
-        "both",
-        lambda: ledger["acknowledged_qos1"] == 2,
-        deadline=DEADLINE,
-    )
-    assert ledger["connects"] == 1
+    wait_acknowledged(Ledger(kamailio), 2)
 
 
 def test_a_backlog(environment: Environment) -> None:
@@ -78,10 +82,5 @@ def test_a_backlog(environment: Environment) -> None:
     )
     ask(environment, kamailio, LONG_ENOUGH // MESSAGES)
     ledger = Ledger(kamailio)
-    ledger.wait(
-        "the last",
-        lambda: ledger["acknowledged_qos1"] == 1,
-        deadline=DEADLINE,
-    )
-    assert ledger["connects"] == 1
+    wait_acknowledged(ledger, 1)
     assert ledger["possibly_lost_qos0"] == 0
